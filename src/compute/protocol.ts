@@ -1,0 +1,75 @@
+/**
+ * What the HTTP thread and the compute Worker say to each other.
+ *
+ * Requests are validated documents of `wire/`; their tensors' buffers are transferred, never cloned.
+ *
+ * @module
+ */
+import type { EngineFacts, EngineKind } from "@/engine/mod.ts";
+import type { PackedError } from "@/errors.ts";
+import type { Document } from "@/wire/mod.ts";
+
+/** The stateless calls of api.md, section 3, by the noun of their URL. */
+export const CALLS = [
+  "factors",
+  "inverses",
+  "eigenbases",
+  "scalings",
+  "kronecker-terms",
+  "updates",
+  "approximation-errors",
+  "inverse-roots",
+  "plan",
+] as const;
+export type CallName = typeof CALLS[number];
+
+/** What the Worker is started with. */
+export interface ComputeSettings {
+  readonly engine: "auto" | EngineKind;
+  /** `auto`, `off`, or a library's path. */
+  readonly blas: string;
+}
+
+/** Main thread → Worker. */
+export type ToWorker =
+  | { type: "start"; settings: ComputeSettings }
+  | { type: "call"; id: number; call: CallName; request: Document }
+  | { type: "device"; id: number }
+  | { type: "abort"; id: number }
+  | { type: "stop" };
+
+/** Worker → main thread. */
+export type FromWorker =
+  | { type: "ready"; facts: EngineFacts }
+  | { type: "failed"; error: PackedError } // the engine could not be opened
+  | { type: "answer"; id: number; answer: Document }
+  | { type: "error"; id: number; error: PackedError }
+  | { type: "device"; id: number; report: DeviceReport }
+  | { type: "lost"; reason: string }
+  | { type: "stopped" };
+
+/** The body of `GET /v1/device`. */
+export interface DeviceReport extends EngineFacts {
+  readonly memory: { readonly tensors: number; readonly bytes: number };
+}
+
+/** The compute side as the routes see it. */
+export interface Compute {
+  /**
+   * Runs a stateless call.
+   * @param request a document that its schema accepted; its tensors are given away.
+   * @param signal aborting it drops the work at the next opportunity.
+   * @returns the answer document, `timing` and `warnings` included.
+   * @throws CurvdError whatever the work threw; `aborted`; `device-lost`.
+   */
+  call(
+    call: CallName,
+    request: Document,
+    options?: { signal?: AbortSignal },
+  ): Promise<Document>;
+  device(): Promise<DeviceReport>;
+  /** Whether work can be taken now. */
+  isReady(): boolean;
+  /** Finishes what was taken, then ends the Worker. */
+  close(): Promise<void>;
+}
