@@ -93,9 +93,7 @@ export function packError(error: unknown): PackedError {
   if (error instanceof CurvdError) {
     return { code: error.code, message: error.message, facts: error.facts };
   }
-  const { message, stack } = error instanceof Error
-    ? error
-    : new Error(String(error));
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
   return { code: "internal", message, facts: {}, stack };
 }
 

@@ -13,12 +13,7 @@
  *
  * @module
  */
-import type {
-  Scalar,
-  Tensor1D,
-  Tensor2D,
-  Tensor3D,
-} from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor1D, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 
 /** Square matrices of one size, `[b, d, d]`. */
 export type Stack = Tensor3D;

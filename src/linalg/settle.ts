@@ -8,11 +8,7 @@
  *
  * @module
  */
-import {
-  dispose,
-  type Tensor,
-  type TensorContainer,
-} from "@tensorflow/tfjs-core";
+import { dispose, type Tensor, type TensorContainer } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
 import { type JudgedLinearAlgebra, linearAlgebraOf } from "./select.ts";
 import type { LinearAlgebra } from "./linear_algebra.ts";
