@@ -1,0 +1,97 @@
+/**
+ * Small matrix functions on stacks `[b, d, d]`, in TensorFlow.js operations alone.
+ *
+ * All are synchronous and tidy: they dispose what they make on the way and leave their result to the caller.
+ *
+ * @module
+ */
+import {
+  add,
+  engine,
+  expandDims,
+  eye,
+  matMul,
+  mul,
+  type NamedTensorMap,
+  reshape,
+  sqrt,
+  square,
+  stridedSlice,
+  sum,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  tidy,
+  transpose,
+} from "@tensorflow/tfjs-core";
+import type { Stack } from "./linear_algebra.ts";
+
+/** Name under which each engine registers its symmetric product. */
+export const GRAM_KERNEL = "CurvdGram";
+
+/**
+ * `C = scale · XᵀX` of each matrix of a batch (the SYRK of BLAS).
+ *
+ * @param x `[b, n, d]`, one row an example.
+ * @param scale weight of the sum; `1 / n` gives the mean.
+ * @returns `[b, d, d]`, symmetric to the last bit, positive semidefinite up to rounding.
+ */
+export function gram(x: Tensor3D, scale: number): Stack {
+  return engine().runKernel(GRAM_KERNEL, { x } as unknown as NamedTensorMap, { scale }) as Stack;
+}
+
+/** `Xᵀ diag(w) X` for weights of any sign: `x [b, n, d]`, `w [b, n]`; symmetric to the last bit. */
+export function weightedGram(x: Tensor3D, w: Tensor2D): Stack {
+  return tidy(() => symmetrize(matMul(x, mul(x, expandDims(w, 2)), true)));
+}
+
+/** `(M + Mᵀ)/2`. */
+export function symmetrize(m: Stack): Stack {
+  return tidy(() => mul(add(m, transpose(m, [0, 2, 1])), 0.5));
+}
+
+/** The diagonals, `[b, d]`. */
+export function diagonal(m: Stack): Tensor2D {
+  const [b, d] = m.shape;
+  return tidy(() =>
+    reshape(stridedSlice(reshape(m, [b, d * d]), [0, 0], [b, d * d], [1, d + 1]), [b, d])
+  );
+}
+
+/** The traces, `[b]`. */
+export function trace(m: Stack): Tensor1D {
+  return tidy(() => sum(diagonal(m), 1));
+}
+
+/** `‖M‖_F` of each matrix, `[b]`. */
+export function frobeniusNorm(m: Tensor3D): Tensor1D {
+  return tidy(() => sqrt(sum(square(m), [1, 2])));
+}
+
+/** `⟨X, Y⟩ = Σ X_ij Y_ij` of each pair, `[b]`. */
+export function innerProduct(x: Tensor3D, y: Tensor3D): Tensor1D {
+  return tidy(() => sum(mul(x, y), [1, 2]));
+}
+
+/** Each matrix times its number: `m [b, r, c]`, `factor [b]`. */
+export function scaleEach<T extends Tensor3D>(m: T, factor: Tensor1D): T {
+  return tidy(() => mul(m, reshape(factor, [-1, 1, 1])));
+}
+
+/** `M + shift·I`, one shift a matrix `[b]` or one for all. */
+export function addDiagonal(m: Stack, shift: Tensor1D | number): Stack {
+  return tidy(() => {
+    const identity = expandDims<Tensor3D>(eye(m.shape[1]), 0);
+    return add(m, mul(identity, typeof shift === "number" ? shift : reshape(shift, [-1, 1, 1])));
+  });
+}
+
+/** `Mᵀ` of each matrix, `[b, c, r]`. */
+export function transposeEach(m: Tensor3D): Tensor3D {
+  return transpose(m, [0, 2, 1]);
+}
+
+/** Outer products `u vᵀ`: `u [b, r]`, `v [b, c]` → `[b, r, c]`. */
+export function outer(u: Tensor2D, v: Tensor2D): Tensor3D {
+  return tidy(() => matMul(expandDims<Tensor3D>(u, 2), expandDims<Tensor3D>(v, 1)));
+}

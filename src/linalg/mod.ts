@@ -1,0 +1,20 @@
+/**
+ * Dense linear algebra on either engine.
+ *
+ * @module
+ */
+export type {
+  EighProblem,
+  EighResult,
+  InverseResult,
+  LinearAlgebra,
+  Report,
+  RootProblem,
+  RootResult,
+  ShiftedProblem,
+  Stack,
+  SymmetricProblem,
+  WhitenerResult,
+} from "./linear_algebra.ts";
+export * from "./matrix.ts";
+export { type Outcome, settle, type Settled, type SettleOptions } from "./settle.ts";
