@@ -1,0 +1,45 @@
+/**
+ * The tensor fields of api.md, section 2: which leaves of a document are tensors.
+ *
+ * @module
+ */
+
+/** Every tensor field that a request may carry, by its name in a layer. */
+export const TENSOR_FIELDS: ReadonlySet<string> = new Set([
+  "inputs",
+  "output_gradients",
+  "mask",
+  "A",
+  "G",
+  "A_diagonal",
+  "F",
+  "M",
+  "A_inv",
+  "G_inv",
+  "Q_A",
+  "Q_G",
+  "lambda_A",
+  "lambda_G",
+  "S",
+  "A_terms",
+  "G_terms",
+  "gradient",
+  "bias_gradient",
+  "previous_update",
+  "previous_bias_update",
+]);
+
+/** Answered fields that are symmetric in their last two axes, so that an answer can pack them. */
+export const SYMMETRIC_FIELDS: ReadonlySet<string> = new Set([
+  "A",
+  "G",
+  "F",
+  "A_inv",
+  "G_inv",
+  "M_root",
+]);
+
+/** Whether a layer's field holds integers: the ids of an embedding. */
+export function isIntegerField(field: string, kind: unknown): boolean {
+  return field === "inputs" && kind === "embedding";
+}

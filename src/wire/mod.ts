@@ -1,0 +1,32 @@
+/**
+ * The wire contract: what a document is, its schemas, and its two encodings.
+ *
+ * @module
+ */
+export * from "./tensor.ts";
+export * from "./fields.ts";
+export { firstNonFinite } from "./finite.ts";
+export { packedLength, packedSide, packSymmetric, unpackSymmetric } from "./packed.ts";
+export {
+  type MethodName,
+  METHODS,
+  Output,
+  PLAIN_OUTPUT,
+  TERM_METHODS,
+  type TermMethodName,
+} from "./schema.ts";
+export { type Batch } from "./layer_description.ts";
+export { formOf, UPDATE_FORMS, type UpdateForm } from "./update_forms.ts";
+export * from "./factors.ts";
+export * from "./inverses.ts";
+export * from "./eigenbases.ts";
+export * from "./scalings.ts";
+export * from "./kronecker_terms.ts";
+export * from "./updates.ts";
+export * from "./approximation_errors.ts";
+export * from "./inverse_roots.ts";
+export * from "./plan.ts";
+export * from "./methods.ts";
+export * from "./device.ts";
+export * from "./problem.ts";
+export { Diagnostics, Timing } from "./answer.ts";
