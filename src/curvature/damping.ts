@@ -1,0 +1,130 @@
+/**
+ * How λ reaches two Kronecker factors.
+ *
+ *   factored:  (G + √λ/π I) ⊗ (A + √λ π I),   π = √( (tr A/d_in) / (tr G/d_out) )
+ *   plain:     (G + λ I) ⊗ (A + λ I)
+ *   exact:      G ⊗ A + λ I,   diagonal in the eigenbasis
+ *
+ * Source: Martens & Grosse 2015, section 6.3; `plain` is what kfac-pytorch's inverse mode does.
+ *
+ * @module
+ */
+import {
+  add,
+  div,
+  greater,
+  isFinite as isFiniteEach,
+  logicalAnd,
+  max,
+  maximum,
+  mul,
+  onesLike,
+  pow,
+  reshape,
+  sqrt,
+  square,
+  sum,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  tidy,
+  where,
+} from "@tensorflow/tfjs-core";
+import { frobeniusNorm, outer, type Stack, trace } from "@/linalg/mod.ts";
+import type { DampingRule } from "./method.ts";
+
+/** Which norm π balances; `off` is π = 1. */
+export type PiRule = "trace" | "frobenius" | "spectral" | "off";
+
+/** Two numbers of each block that π is the root of the ratio of, `[b]` each. */
+export interface Sizes {
+  readonly A: Tensor1D;
+  readonly G: Tensor1D;
+}
+
+/** π of factors; `spectral` needs their eigenvalues ({@linkcode piOfSpectra}). `[b]`, the caller disposes it. */
+export function piOfFactors(rule: Exclude<PiRule, "spectral">, A: Stack, G: Stack): Tensor1D {
+  const [dIn, dOut] = [A.shape[1], G.shape[1]];
+  return tidy(() => {
+    switch (rule) {
+      case "trace":
+        return piOfSizes({ A: div(trace(A), dIn), G: div(trace(G), dOut) });
+      case "frobenius":
+        return piOfSizes({
+          A: div(frobeniusNorm(A), Math.sqrt(dIn)),
+          G: div(frobeniusNorm(G), Math.sqrt(dOut)),
+        });
+      case "off":
+        return onesLike(trace(A));
+    }
+  });
+}
+
+/** π from eigenvalues `[b, d]` (clipped at 0), for every rule. `[b]`, the caller disposes it. */
+export function piOfSpectra(rule: PiRule, lambda_A: Tensor2D, lambda_G: Tensor2D): Tensor1D {
+  const size = (lambda: Tensor2D): Tensor1D => {
+    const d = lambda.shape[1];
+    switch (rule) {
+      case "trace":
+        return div(sum<Tensor1D>(lambda, 1), d);
+      case "frobenius":
+        return div(sqrt(sum<Tensor1D>(square(lambda), 1)), Math.sqrt(d));
+      case "spectral":
+        return max(lambda, 1);
+      case "off":
+        return onesLike(max(lambda, 1));
+    }
+  };
+  return tidy(() => piOfSizes({ A: size(lambda_A), G: size(lambda_G) }));
+}
+
+/** `√(A/G)`, 1 where either is zero or the root is not finite: a factor of zeros must not pull all damping to one side. */
+export function piOfSizes({ A, G }: Sizes): Tensor1D {
+  const ratio = div<Tensor1D>(sqrt(A), sqrt(G)); // of roots: the ratio itself may overflow
+  const usable = logicalAnd(isFiniteEach(ratio), greater(ratio, 0));
+  return where(usable, ratio, onesLike(ratio));
+}
+
+/** What is added to the diagonals of A and G, `[b]` each; the caller disposes them. */
+export function shifts(
+  rule: Exclude<DampingRule, "exact">,
+  damping: number,
+  pi: Tensor1D,
+): { A: Tensor1D; G: Tensor1D } {
+  if (rule === "plain") {
+    const shift = (): Tensor1D => tidy(() => mul(onesLike(pi), damping));
+    return { A: shift(), G: shift() };
+  }
+  const gamma = Math.sqrt(damping);
+  return { A: mul(pi, gamma), G: div(gamma, pi) };
+}
+
+/**
+ * The damped spectrum in the eigenbasis, `[b, d_out, d_in]`; the caller disposes it.
+ *
+ * @param lambda_A `[b, d_in]`, @param lambda_G `[b, d_out]`: eigenvalues, clipped at 0.
+ */
+export function dampedSpectrum(
+  rule: DampingRule,
+  damping: number,
+  { lambda_A, lambda_G, pi }: { lambda_A: Tensor2D; lambda_G: Tensor2D; pi: Tensor1D },
+): Tensor3D {
+  return tidy(() => {
+    if (rule === "exact") return add(outer(lambda_G, lambda_A), damping);
+    const shift = shifts(rule, damping, pi);
+    return outer(
+      add(lambda_G, reshape(shift.G, [-1, 1])),
+      add(lambda_A, reshape(shift.A, [-1, 1])),
+    );
+  });
+}
+
+/** Eigenvalues with rounding's negatives at 0: no approximation here has a negative curvature. */
+export function clipped<T extends Tensor2D | Tensor3D>(lambda: T): T {
+  return maximum(lambda, 0);
+}
+
+/** `x^power`, with the usual −1 as the division it is. */
+export function power<T extends Tensor3D>(x: T, exponent: number): T {
+  return exponent === -1 ? tidy(() => div(1, x)) : pow(x, exponent);
+}

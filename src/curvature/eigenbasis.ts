@@ -1,0 +1,136 @@
+/**
+ * Preconditioning in a Kronecker-factored eigenbasis.
+ *
+ *   F̂ = (Q_G ⊗ Q_A) diag(S) (Q_G ⊗ Q_A)ᵀ,   U = Q_G [ (Q_Gᵀ V Q_A) ∘ (S damped)^power ] Q_Aᵀ
+ *
+ * K-FAC's S is `λ_G λ_Aᵀ`, EKFAC's is measured. Any damping and any power cost no new factorization.
+ *
+ * @module
+ */
+import {
+  dispose,
+  matMul,
+  max,
+  mul,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { type LinearAlgebra, outer, type Report, type Stack } from "@/linalg/mod.ts";
+import { clipped, dampedSpectrum, power } from "./damping.ts";
+import type { MethodOptions, Preconditioner } from "./method.ts";
+
+/** Eigenvectors in columns, one matrix a block. */
+export interface Eigenbasis {
+  readonly Q_A: Stack;
+  readonly Q_G: Stack;
+}
+
+export interface KroneckerSpectrum {
+  /** `[b, d_in]`, ≥ 0. */
+  readonly lambda_A: Tensor2D;
+  /** `[b, d_out]`, ≥ 0. */
+  readonly lambda_G: Tensor2D;
+}
+
+/** `Q_Gᵀ V Q_A`. */
+export function project({ Q_A, Q_G }: Eigenbasis, V: Tensor3D): Tensor3D {
+  return tidy(() => matMul(matMul(Q_G, V, true), Q_A));
+}
+
+/** `Q_G V Q_Aᵀ`. */
+export function unproject({ Q_A, Q_G }: Eigenbasis, V: Tensor3D): Tensor3D {
+  return tidy(() => matMul(matMul(Q_G, V), Q_A, false, true));
+}
+
+/**
+ * Eigenbases of both factors, eigenvalues clipped at 0.
+ *
+ * @param tolerances τ of api.md's Numbers where a factor came from outside; absent for Gram matrices.
+ */
+export async function eigenbasisOf(
+  linalg: LinearAlgebra,
+  name: string,
+  factors: { A: Stack; G: Stack },
+  tolerances: { A?: readonly number[]; G?: readonly number[] } = {},
+): Promise<Eigenbasis & KroneckerSpectrum & { reports: { A: Report[]; G: Report[] } }> {
+  const [a, g] = await linalg.eigh([
+    { name: `${name}.A`, matrix: factors.A, negativeTolerance: tolerances.A },
+    { name: `${name}.G`, matrix: factors.G, negativeTolerance: tolerances.G },
+  ]);
+  const [lambda_A, lambda_G] = [clipped(a.values), clipped(g.values)];
+  dispose([a.values, g.values]);
+  return {
+    Q_A: a.vectors,
+    Q_G: g.vectors,
+    lambda_A,
+    lambda_G,
+    reports: { A: a.reports, G: g.reports },
+  };
+}
+
+/** The preconditioner of a basis and a spectrum S `[b, d_out, d_in]`; takes over all its tensors. */
+export class SpectralPreconditioner implements Preconditioner {
+  readonly largest: Tensor1D;
+  readonly forms: Preconditioner["forms"];
+
+  /**
+   * @param damped `λ → (S damped)` `[b, d_out, d_in]`, made anew at each call.
+   */
+  constructor(
+    private readonly basis: Eigenbasis,
+    private readonly S: Tensor3D,
+    private readonly damped: (damping: number) => Tensor3D,
+    private readonly options: Pick<MethodOptions, "dampings" | "power">,
+    readonly reports: Preconditioner["reports"],
+    private readonly extra: { pi?: Tensor1D } & Partial<KroneckerSpectrum> = {},
+  ) {
+    this.largest = max(S, [1, 2]);
+    const { lambda_A, lambda_G } = extra;
+    this.forms = lambda_A && lambda_G ? { ...basis, lambda_A, lambda_G } : { ...basis, S };
+  }
+
+  get pi(): Tensor1D | undefined {
+    return this.extra.pi;
+  }
+
+  apply(V: Tensor3D): Tensor3D[] {
+    const { dampings, power: exponent } = this.options;
+    return tidy(() => {
+      const projected = project(this.basis, V);
+      return dampings.map((damping) =>
+        tidy(() => unproject(this.basis, mul(projected, power(this.damped(damping), exponent))))
+      );
+    });
+  }
+
+  multiply(V: Tensor3D): Tensor3D {
+    return tidy(() => unproject(this.basis, mul(project(this.basis, V), this.S)));
+  }
+
+  dispose(): void {
+    const { pi, lambda_A, lambda_G } = this.extra;
+    dispose([this.basis.Q_A, this.basis.Q_G, this.S, this.largest]);
+    dispose([pi, lambda_A, lambda_G].filter((t) => t !== undefined));
+  }
+}
+
+/** K-FAC in its eigenbasis: `S = λ_G λ_Aᵀ`, damped by any rule; takes over basis, spectrum and `pi`. */
+export function kroneckerSpectral(
+  basis: Eigenbasis,
+  spectrum: KroneckerSpectrum,
+  pi: Tensor1D,
+  options: MethodOptions,
+  reports: Preconditioner["reports"],
+): SpectralPreconditioner {
+  const S = outer(spectrum.lambda_G, spectrum.lambda_A);
+  return new SpectralPreconditioner(
+    basis,
+    S,
+    (damping) => dampedSpectrum(options.dampingRule, damping, { ...spectrum, pi }),
+    options,
+    reports,
+    { pi, ...spectrum },
+  );
+}
