@@ -1,0 +1,175 @@
+/**
+ * The WebGPU engine: TensorFlow.js on a device of ours, raw compute passes on the same queue, one wait a read.
+ *
+ * @module
+ */
+import {
+  engine as tfjs,
+  env,
+  memory,
+  type Rank,
+  registerBackend,
+  removeBackend,
+  setBackend,
+  type Tensor,
+} from "@tensorflow/tfjs-core";
+import { CurvdError } from "@/errors.ts";
+import type { Engine, EngineFacts, EngineMemory } from "../engine.ts";
+import type { Float64 } from "../float64.ts";
+import { openDevice, type OpenedDevice } from "./device.ts";
+import { Pipelines } from "./kernel.ts";
+import { DispatchResources, Recording } from "./recording.ts";
+import { StagingRing } from "./staging.ts";
+import { TensorBackend } from "./tensors.ts";
+
+/** Idle buffers of TensorFlow.js above this are destroyed after a read. */
+const IDLE_BYTES = 256 * 2 ** 20;
+
+/** Above TensorFlow.js's default WebGPU priority, which is of no consequence as the backend is set by name. */
+const PRIORITY = 3;
+
+export interface WebGpuEngineOptions {
+  readonly float64: Float64;
+  /** Why this engine, for {@linkcode EngineFacts.reason}. */
+  readonly reason: string;
+}
+
+/** Engines by their backend: a TensorFlow.js kernel is handed the backend alone. */
+const engines = new WeakMap<object, WebGpuEngine>();
+
+/** The engine a kernel's backend belongs to. */
+export function engineOfBackend(backend: unknown): WebGpuEngine {
+  const found = engines.get(backend as object);
+  if (found === undefined) throw new TypeError("This backend was not opened by openWebGpuEngine()");
+  return found;
+}
+
+/**
+ * Opens a device and makes it TensorFlow.js's backend.
+ * @throws CurvdError `unsupported` where there is no adapter.
+ */
+export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<WebGpuEngine> {
+  const opened = await openDevice();
+  const backend = new TensorBackend(opened.device, opened.adapterInfo);
+  // Kernels are registered for the backend's name, so ours takes the place of TensorFlow.js's.
+  removeBackend("webgpu");
+  registerBackend("webgpu", () => backend, PRIORITY);
+  // Small tensors would be computed on the host in silence, with other bits.
+  env().set("WEBGPU_CPU_FORWARD", false);
+  if (!await setBackend("webgpu")) {
+    throw new CurvdError("internal", "TensorFlow.js did not take the WebGPU backend");
+  }
+  const engine = new WebGpuEngine(opened, backend, options);
+  engines.set(backend, engine);
+  return engine;
+}
+
+export class WebGpuEngine implements Engine {
+  readonly kind = "webgpu";
+  readonly facts: EngineFacts;
+  readonly float64: Float64;
+  readonly lost: Promise<string>;
+  readonly device: GPUDevice;
+  /** Room for the workgroup counts of indirect dispatches. The queue's order makes one enough. */
+  readonly indirectCounts: GPUBuffer;
+
+  readonly #errors: OpenedDevice["errors"];
+  readonly #resources: DispatchResources;
+  readonly #staging: StagingRing;
+
+  constructor(
+    opened: OpenedDevice,
+    private readonly backend: TensorBackend,
+    { float64, reason }: WebGpuEngineOptions,
+  ) {
+    const { device, adapter, limits, features, errors } = opened;
+    this.facts = { engine: "webgpu", reason, adapter, limits, features, blas: null };
+    this.float64 = float64;
+    this.device = device;
+    this.lost = errors.lost;
+    this.#errors = errors;
+    this.#resources = new DispatchResources(device, new Pipelines(device));
+    this.#staging = new StagingRing(device);
+    this.indirectCounts = device.createBuffer({
+      label: "engine.indirect-counts",
+      size: 256,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.INDIRECT,
+    });
+  }
+
+  /** A new compute pass on the queue that TensorFlow.js uses. */
+  record(label: string): Recording {
+    return new Recording(label, this.#resources, () => this.backend.flush());
+  }
+
+  /** The buffer behind a tensor. */
+  bufferOf(tensor: Pick<Tensor, "dataId" | "shape" | "dtype">): GPUBuffer {
+    return this.backend.bufferOf(tensor);
+  }
+
+  /** A float32 tensor of unset values. @throws CurvdError `too-large-to-fit`. */
+  emptyTensor<R extends Rank>(shape: number[]): Tensor<R> {
+    return this.backend.emptyTensor<R>(shape);
+  }
+
+  /** Overwrites part of a tensor on the device with host values, from element `start`. */
+  write(tensor: Tensor, values: Float32Array<ArrayBuffer>, start = 0): void {
+    const buffer = this.backend.bufferOf(tensor);
+    this.backend.flush(); // a write takes its place in the queue at once
+    this.device.queue.writeBuffer(buffer, start * 4, values);
+  }
+
+  async read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    this.#errors.throwIfLost();
+    const onHost = tensors.map((tensor) => this.backend.hostValues(tensor));
+    const onDevice = tensors.filter((tensor, index) =>
+      onHost[index] === undefined && tensor.size > 0
+    );
+    const read = onDevice.length === 0 ? [] : await this.#readDevice(onDevice);
+    await this.#errors.check();
+    if (this.backend.trimIdle(IDLE_BYTES)) this.#resources.forgetBuffers();
+    return tensors.map(({ size }, index) =>
+      onHost[index] ?? (size === 0 ? new Float32Array() : read.shift()!)
+    );
+  }
+
+  memory(): EngineMemory {
+    const { numTensors } = memory();
+    return { tensors: numTensors, bytes: this.backend.memory().numBytesInGPU };
+  }
+
+  // deno-lint-ignore require-await -- the interface's promise: a CPU engine has threads to join
+  async close(): Promise<void> {
+    this.#staging.destroy();
+    this.indirectCounts.destroy();
+    if (tfjs().backendName === "webgpu" && tfjs().backend === this.backend) removeBackend("webgpu");
+    this.device.destroy();
+  }
+
+  /** Copies all tensors into one staging buffer and waits once. */
+  async #readDevice(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const buffers = tensors.map((tensor) => this.backend.bufferOf(tensor));
+    const starts: number[] = [];
+    let bytes = 0;
+    for (const { size } of tensors) {
+      starts.push(bytes);
+      bytes += size * 4;
+    }
+    const copy = (target: GPUBuffer) => {
+      this.backend.flush();
+      const encoder = this.device.createCommandEncoder({ label: "engine.read" });
+      buffers.forEach((buffer, index) =>
+        encoder.copyBufferToBuffer(buffer, 0, target, starts[index], tensors[index].size * 4)
+      );
+      this.device.queue.submit([encoder.finish()]);
+    };
+    const take = (mapped: ArrayBuffer) =>
+      tensors.map(({ size }, index) => new Float32Array(mapped, starts[index], size).slice());
+    try {
+      return await this.#staging.read(bytes, copy, take);
+    } catch (cause) {
+      await this.#errors.check(); // says why: a lost device, a validation error
+      throw new CurvdError("internal", `Cannot read from the GPU: ${cause}`, {}, { cause });
+    }
+  }
+}

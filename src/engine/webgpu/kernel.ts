@@ -1,0 +1,85 @@
+/**
+ * A compute kernel: WGSL source, its constants and what it binds, compiled once a device.
+ *
+ * Definitions are plain values that know no device. Resources are in group 0: the storage buffers in the order
+ * of `bindings`, then, if the kernel has one, its uniform block.
+ *
+ * @module
+ */
+
+/** How a kernel uses a storage buffer. */
+export type Binding = "read" | "read-write";
+
+export interface KernelDefinition {
+  /** `layer.kernel`, so that a validation error names its file. */
+  readonly label: string;
+  /** WGSL; parts that share declarations are joined before. */
+  readonly source: string;
+  readonly entryPoint: string;
+  /** Values of the source's `override` declarations. */
+  readonly constants?: Readonly<Record<string, number>>;
+  /** Storage buffers at binding 0, 1, …. */
+  readonly bindings: readonly Binding[];
+  /** Whether a uniform block follows the storage buffers. */
+  readonly hasUniforms?: boolean;
+}
+
+declare const kernelBrand: unique symbol;
+export type Kernel = KernelDefinition & { readonly [kernelBrand]: true };
+
+/** Declares a kernel. Compiled at its first dispatch on a device. */
+export function defineKernel(definition: KernelDefinition): Kernel {
+  return definition as Kernel;
+}
+
+/** A uniform block takes one slot: WebGPU's largest alignment of dynamic offsets. */
+export const UNIFORM_SLOT_BYTES = 256;
+
+export interface CompiledKernel {
+  readonly id: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** The pipelines of one device. */
+export class Pipelines {
+  readonly #compiled = new Map<Kernel, CompiledKernel>();
+
+  constructor(readonly device: GPUDevice) {}
+
+  of(kernel: Kernel): CompiledKernel {
+    let compiled = this.#compiled.get(kernel);
+    if (compiled === undefined) {
+      compiled = this.#compile(kernel);
+      this.#compiled.set(kernel, compiled);
+    }
+    return compiled;
+  }
+
+  #compile(kernel: Kernel): CompiledKernel {
+    const { label, source, entryPoint, constants, bindings, hasUniforms = true } = kernel;
+    const entries: GPUBindGroupLayoutEntry[] = bindings.map((binding, index) => ({
+      binding: index,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: binding === "read" ? "read-only-storage" : "storage" },
+    }));
+    if (hasUniforms) {
+      entries.push({
+        binding: bindings.length,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: "uniform", hasDynamicOffset: true },
+      });
+    }
+    const layout = this.device.createBindGroupLayout({ label, entries });
+    const pipeline = this.device.createComputePipeline({
+      label,
+      layout: this.device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+      compute: {
+        module: this.device.createShaderModule({ label, code: source }),
+        entryPoint,
+        constants,
+      },
+    });
+    return { id: this.#compiled.size, pipeline, layout };
+  }
+}

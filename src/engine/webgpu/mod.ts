@@ -1,0 +1,9 @@
+export { type AdapterFacts, probeAdapter } from "./device.ts";
+export {
+  engineOfBackend,
+  openWebGpuEngine,
+  type WebGpuEngine,
+  type WebGpuEngineOptions,
+} from "./engine.ts";
+export { type Binding, defineKernel, type Kernel, type KernelDefinition } from "./kernel.ts";
+export type { Dispatch, IndirectCounts, Recording, Uniforms } from "./recording.ts";
