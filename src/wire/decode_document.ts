@@ -1,0 +1,99 @@
+/**
+ * Bodies to documents, from either encoding (api.md, section 1).
+ *
+ * @module
+ */
+import { CurvdError } from "@/errors.ts";
+import { isRecord, joinName, locating, pointerTo, refuseProto, splitName } from "./document.ts";
+import type { Encoding } from "./encoding.ts";
+import { isIntegerField, TENSOR_FIELDS } from "./fields.ts";
+import { checkJsonLimits } from "./json_limits.ts";
+import { readNested } from "./nested.ts";
+import { decodeSafetensors } from "./safetensors.ts";
+import type { Document, WireTensor } from "./tensor.ts";
+
+/**
+ * Decodes a body into a document whose known tensor fields are tensors; nothing else is checked.
+ *
+ * @throws CurvdError `malformed-body`, `body-too-large`, `invalid-tensor`, `invalid-request`.
+ */
+export function decodeDocument(body: Uint8Array<ArrayBuffer>, encoding: Encoding): Document {
+  if (body.length === 0) throw new CurvdError("malformed-body", "The body is empty", { offset: 0 });
+  if (encoding === "json") return parseDocument(body);
+
+  const { metadata, tensors } = decodeSafetensors(body);
+  const text = metadata.get("document");
+  const document = text === undefined ? {} : parseDocument(new TextEncoder().encode(text));
+  return withTensors(document, tensors);
+}
+
+function parseDocument(bytes: Uint8Array): Document {
+  checkJsonLimits(bytes);
+  const document = parseJson(bytes);
+  if (!isRecord(document)) {
+    throw new CurvdError("invalid-request", "A document is an object", { pointer: "" });
+  }
+  for (const field of Object.keys(document)) refuseProto(field, pointerTo(field));
+  if (!isRecord(document.layers)) return document as Document; // its schema says what is wrong
+
+  for (const [name, layer] of Object.entries(document.layers)) {
+    refuseProto(name, pointerTo("layers", name));
+    if (isRecord(layer)) readTensors(name, layer);
+  }
+  return document as Document;
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    const cause = error instanceof SyntaxError ? error.message : "it is not UTF-8";
+    throw new CurvdError("malformed-body", `Cannot parse the body as JSON: ${cause}`);
+  }
+}
+
+/** Replaces the tensor fields of a parsed layer by tensors, in place. */
+function readTensors(name: string, layer: Record<string, unknown>): void {
+  for (const [field, leaf] of Object.entries(layer)) {
+    const pointer = pointerTo("layers", name, field);
+    refuseProto(field, pointer);
+    if (!TENSOR_FIELDS.has(field)) continue;
+    const integer = isIntegerField(field, layer.kind);
+    layer[field] = locating(name, field, () => readNested(leaf, pointer, integer));
+  }
+}
+
+/** Puts a file's tensors into its document; a layer that only tensors name is made. */
+function withTensors(document: Document, tensors: ReadonlyMap<string, WireTensor>): Document {
+  const layers: Record<string, unknown> = document.layers ?? {};
+  for (const [name, tensor] of tensors) {
+    const { layer, field } = splitName(name);
+    refuseProto(layer ?? field, pointerTo("layers", layer ?? field));
+    refuseProto(field, pointerTo(field));
+    const home = layer === undefined ? document : homeOf(layers, layer);
+    if (Object.hasOwn(home, field)) {
+      throw new CurvdError(
+        "malformed-body",
+        `"${joinName(layer, field)}" is given both as a tensor and in the document`,
+        layer === undefined ? { tensor: field } : { layer, tensor: field },
+      );
+    }
+    home[field] = tensor;
+  }
+  return Object.keys(layers).length === 0 ? document : { ...document, layers } as Document;
+}
+
+/** The layer's fields, made where it is new. */
+function homeOf(layers: Record<string, unknown>, name: string): Record<string, unknown> {
+  if (!isRecord(layers)) throw notAnObject("layers must be an object", pointerTo("layers"));
+  if (!Object.hasOwn(layers, name)) layers[name] = {};
+  const layer = layers[name];
+  if (!isRecord(layer)) {
+    throw notAnObject(`Layer "${name}" must be an object`, pointerTo("layers", name));
+  }
+  return layer;
+}
+
+function notAnObject(message: string, pointer: string): CurvdError {
+  return new CurvdError("invalid-request", message, { pointer });
+}
