@@ -262,7 +262,7 @@ function rounded(values: Float64Array, { name, d }: Rescue): Float32Array<ArrayB
     throw new CurvdError(
       "overflow",
       `Cannot answer for ${name} as a value does not fit float32: ${values[index]}`,
-      { value: values[index], index, size: d, limit: 3.4028235e38 },
+      { problem: name, value: values[index], index, size: d, limit: 3.4028235e38 },
     );
   }
   return result;
@@ -286,6 +286,7 @@ function indefinite(
     `Cannot use ${name} as it must be positive semidefinite: eigenvalue ${brief(eigenvalue)} ` +
       `is below −${brief(tolerance)}`,
     {
+      problem: name,
       value: eigenvalue,
       eigenvalue,
       limit: -tolerance,
@@ -311,6 +312,7 @@ function notPositiveDefinite(
     `Cannot invert ${name} as it must be positive definite: pivot ${brief(pivot.value)} of row ` +
       `${pivot.index} is not above ${brief(limit)} at damping ${shift}`,
     {
+      problem: name,
       value: pivot.value,
       pivot: pivot.value,
       index: pivot.index,
