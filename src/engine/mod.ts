@@ -1,3 +1,13 @@
+/**
+ * The engines: what lends TensorFlow.js a backend.
+ *
+ * @module
+ */
 export type { Engine, EngineFacts, EngineKind, EngineMemory } from "./engine.ts";
 export type { FailedPivot, Float64 } from "./float64.ts";
+export { type EngineOptions, openEngine } from "./select.ts";
+export type { Blas } from "./cpu/blas/blas.ts";
+export { CpuEngine } from "./cpu/engine.ts";
+export { mirrorLower, mirrorUpper } from "./cpu/mirror.ts";
+export { transposeMatrix } from "./cpu/kernels/transpose.ts";
 export * from "./webgpu/mod.ts";

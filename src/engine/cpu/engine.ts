@@ -1,0 +1,72 @@
+/**
+ * The cpu engine: TensorFlow.js's cpu backend with our kernels, and LAPACK where a library was found.
+ *
+ * @module
+ */
+import { memory, setBackend, type Tensor } from "@tensorflow/tfjs-core";
+import { backend } from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
+import type { Engine, EngineFacts, EngineMemory } from "../engine.ts";
+import type { Float64 } from "../float64.ts";
+import type { Blas } from "./blas/blas.ts";
+import { blasFloat64 } from "./blas/float64.ts";
+import { blasProducts } from "./blas/products.ts";
+import { builtInFloat64 } from "./built_in/float64.ts";
+import { builtInProducts } from "./built_in/products.ts";
+import { installKernels } from "./kernels/install.ts";
+import type { CpuBackend } from "./kernels/kernel.ts";
+
+/** Computes in this process, on its cores. */
+export class CpuEngine implements Engine {
+  readonly kind = "cpu";
+  /** Never resolves: there is no device to lose. */
+  readonly lost: Promise<string> = new Promise(() => {});
+
+  constructor(
+    readonly facts: EngineFacts,
+    readonly float64: Float64,
+    /** Float32 LAPACK, or null: then everything is done in float64. */
+    readonly blas: Blas | null,
+  ) {}
+
+  read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    // Copied: the caller owns what it gets, and a view may share its memory with other tensors.
+    return Promise.all(tensors.map(async (tensor) => (await tensor.data<"float32">()).slice()));
+  }
+
+  memory(): EngineMemory {
+    const { numTensors, numBytes } = memory();
+    return { tensors: numTensors, bytes: numBytes };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+export interface CpuEngineOptions {
+  readonly blas: Blas | null;
+  /** Why this engine runs, for {@linkcode EngineFacts}. */
+  readonly reason: string;
+}
+
+/** Makes TensorFlow.js's cpu backend the current one, on these products. */
+export async function openCpuEngine({ blas, reason }: CpuEngineOptions): Promise<CpuEngine> {
+  installKernels(blas ? blasProducts(blas) : builtInProducts);
+  await setBackend("cpu");
+  keepQuiet(backend() as CpuBackend);
+  const facts: EngineFacts = {
+    engine: "cpu",
+    reason,
+    adapter: null,
+    limits: {},
+    features: [],
+    blas: blas?.facts ?? null,
+  };
+  return new CpuEngine(facts, blas ? blasFloat64(blas) : builtInFloat64, blas);
+}
+
+/** Spares the log the backend's advice to install another one, which it gives at its first tensor. */
+function keepQuiet(backend: CpuBackend): void {
+  (backend as unknown as { firstUse: boolean }).firstUse = false;
+}

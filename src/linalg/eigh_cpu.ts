@@ -1,0 +1,71 @@
+/**
+ * `M = Q diag(w) Qᵀ` on the host.
+ *
+ * A warm start is of no use here: LAPACK's cost is the tridiagonalization, which does not know how nearly diagonal its
+ * matrix is, and rotating into the old basis first would add half as much again.
+ *
+ * @module
+ */
+import { isEighGood } from "./bounds.ts";
+import { exactEigh } from "./exact_cpu.ts";
+import type { Report } from "./linear_algebra.ts";
+import { judgeEigh } from "./probes_cpu.ts";
+import { eighCondition, rescueEigh } from "./rescue.ts";
+import type { Host, HostMatrix } from "./solver_cpu.ts";
+import { transposeSquare } from "./transpose_cpu.ts";
+
+export interface SolvedEigh {
+  /** `Q [d, d]`, eigenvectors in columns. */
+  readonly vectors: Float32Array<ArrayBuffer>;
+  /** `[d]`, ascending. */
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly report: Report;
+}
+
+/** @throws CurvdError `not-converged`, or `not-positive-definite` below −τ. */
+export async function decompose(host: Host, problem: HostMatrix): Promise<SolvedEigh> {
+  const solved = host.blas === null ? null : await decomposeInFloat32(host, problem);
+  return solved ?? await rescueEigh(host.float64, problem);
+}
+
+/** `ssyevd`; null where it did not converge, missed its bound, or found an eigenvalue below −τ. */
+async function decomposeInFloat32(
+  { blas: library, float64, verifyFully }: Host,
+  { matrix, d, negativeTolerance }: HostMatrix,
+): Promise<SolvedEigh | null> {
+  const blas = library!;
+  const norm = frobeniusNorm(matrix);
+  if (!Number.isFinite(norm)) return null; // LAPACK may not return from a NaN
+  const rows = matrix.slice();
+  const values = await blas.eigh(rows, d);
+  if (values === null) return null;
+  if (negativeTolerance !== undefined && !(values[0] >= -negativeTolerance)) return null;
+
+  const vectors = transposeSquare(blas, rows, d);
+  const errors = verifyFully
+    ? exactEigh(float64, { matrix, norm, d, vectors, values })
+    : judgeEigh(blas, { matrix, norm, d, rows, values });
+  if (!isEighGood(errors, d)) return null;
+  const negative = values.findIndex((value) => value >= 0);
+  return {
+    vectors,
+    values,
+    report: {
+      ...errors,
+      condition: eighCondition(values),
+      negative: negative < 0 ? d : negative,
+      engine: "blas",
+    },
+  };
+}
+
+/** `‖M‖_F`, in four sums that the processor can overlap. */
+function frobeniusNorm(matrix: Float32Array): number {
+  const end = matrix.length - matrix.length % 4;
+  let a = 0, b = 0, c = 0, e = 0;
+  for (let i = 0; i < end; i += 4) {
+    a += matrix[i] ** 2, b += matrix[i + 1] ** 2, c += matrix[i + 2] ** 2, e += matrix[i + 3] ** 2;
+  }
+  for (let i = end; i < matrix.length; i++) a += matrix[i] ** 2;
+  return Math.sqrt(a + b + c + e);
+}

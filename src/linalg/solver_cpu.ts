@@ -1,0 +1,38 @@
+/**
+ * What the operations of the cpu engine are given and answer, one matrix at a time.
+ *
+ * @module
+ */
+import type { Blas, Float64 } from "@/engine/mod.ts";
+import type { Report } from "./linear_algebra.ts";
+
+/** The libraries at hand, and how carefully to judge. */
+export interface Host {
+  /** LAPACK in float32, or null: then everything is computed in float64. */
+  readonly blas: Blas | null;
+  readonly float64: Float64;
+  readonly verifyFully: boolean;
+}
+
+/** One symmetric matrix of a stack. */
+export interface HostMatrix {
+  /** For error messages only. */
+  readonly name: string;
+  /** `M [d, d]`, row-major; never written to. */
+  readonly matrix: Float32Array<ArrayBuffer>;
+  readonly d: number;
+  /** τ. */
+  readonly negativeTolerance?: number;
+}
+
+export interface ShiftedMatrix extends HostMatrix {
+  /** Multiple of the identity to add. */
+  readonly shift: number;
+}
+
+/** A judged result. */
+export interface Solved {
+  /** `[d, d]`. */
+  readonly result: Float32Array<ArrayBuffer>;
+  readonly report: Report;
+}

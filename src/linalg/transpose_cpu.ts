@@ -1,0 +1,12 @@
+import { type Blas, transposeMatrix } from "@/engine/mod.ts";
+
+/** `Aᵀ [d, d]`, by the library where it has a routine for it. */
+export function transposeSquare(
+  blas: Blas,
+  a: Float32Array<ArrayBuffer>,
+  d: number,
+): Float32Array<ArrayBuffer> {
+  const b = new Float32Array(d * d);
+  if (!blas.transpose(b, a, d)) transposeMatrix(b, a, { start: 0, rows: d, columns: d });
+  return b;
+}
