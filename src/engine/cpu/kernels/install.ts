@@ -1,8 +1,26 @@
-import { _FusedMatMul, BatchMatMul, Transpose } from "@tensorflow/tfjs-core";
+import {
+  _FusedMatMul,
+  Add,
+  BatchMatMul,
+  Maximum,
+  Mean,
+  Minimum,
+  Multiply,
+  RealDiv,
+  Select,
+  Slice,
+  Sub,
+  Sum,
+  Transpose,
+} from "@tensorflow/tfjs-core";
 import type { Float32Products } from "../products.ts";
+import { add, divide, maximum, minimum, multiply, subtract } from "./binary.ts";
 import { GRAM, gram } from "./gram.ts";
 import { installKernel } from "./kernel.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
+import { select } from "./select.ts";
+import { slice } from "./slice.ts";
+import { mean, sum } from "./sum.ts";
 import { transpose } from "./transpose.ts";
 
 /** Puts all our kernels into TensorFlow.js's cpu backend; again with other products if called again. */
@@ -11,4 +29,14 @@ export function installKernels(products: Float32Products): void {
   installKernel(_FusedMatMul, fusedMatMul(products));
   installKernel(GRAM, gram(products));
   installKernel(Transpose, transpose);
+  installKernel(Add, add);
+  installKernel(Sub, subtract);
+  installKernel(Multiply, multiply);
+  installKernel(RealDiv, divide);
+  installKernel(Maximum, maximum);
+  installKernel(Minimum, minimum);
+  installKernel(Slice, slice);
+  installKernel(Sum, sum);
+  installKernel(Mean, mean);
+  installKernel(Select, select);
 }
