@@ -12,6 +12,8 @@ import {
   removeBackend,
   setBackend,
   type Tensor,
+  type TensorInfo,
+  util,
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import type { Engine, EngineFacts, EngineMemory } from "../engine.ts";
@@ -103,13 +105,24 @@ export class WebGpuEngine implements Engine {
   }
 
   /** The buffer behind a tensor. */
-  bufferOf(tensor: Pick<Tensor, "dataId" | "shape" | "dtype">): GPUBuffer {
+  bufferOf(tensor: TensorInfo): GPUBuffer {
     return this.backend.bufferOf(tensor);
   }
 
   /** A float32 tensor of unset values. @throws CurvdError `too-large-to-fit`. */
   emptyTensor<R extends Rank>(shape: number[]): Tensor<R> {
     return this.backend.emptyTensor<R>(shape);
+  }
+
+  /** As {@linkcode emptyTensor}, as a kernel answers it: TensorFlow.js wraps it itself. */
+  emptyInfo(shape: number[]): TensorInfo {
+    return this.backend.emptyInfo(shape);
+  }
+
+  /** A kernel's result of one value throughout. */
+  filledInfo(shape: number[], value: number): TensorInfo {
+    const values = new Float32Array(util.sizeFromShape(shape)).fill(value);
+    return this.backend.makeTensorInfo(shape, "float32", values);
   }
 
   /** Overwrites part of a tensor on the device with host values, from element `start`. */

@@ -1,0 +1,87 @@
+/**
+ * The TensorFlow.js kernel `CurvdGram` on WebGPU: `scale·XᵀX`, symmetric to the bit.
+ *
+ * Half the work of a product: tiles on and below the diagonal, mirrored. The contracted axis is split where there are
+ * too few tiles to fill a device, and so that no sum runs over more than about a thousand terms: partial
+ * sums lose less to rounding. How it is split follows the shape of one matrix alone, so that its bits do not
+ * depend on the batch.
+ *
+ * @module
+ */
+import { registerKernel, type TensorInfo, util } from "@tensorflow/tfjs-core";
+import { engineOfBackend } from "@/engine/mod.ts";
+import { recordMatMul, recordSumSplits } from "../matmul/matmul_webgpu.ts";
+
+/** Rows of X that one sum runs over. */
+const ROWS_PER_SPLIT = 1024;
+
+/** Tiles in flight that keep a large GPU busy. */
+const WANTED_TILES = 256;
+
+const TILE = 64;
+
+/** Fewer rows than this are not worth a pass of their own. */
+const MIN_ROWS_PER_SPLIT = 128;
+
+/** Partial sums of one matrix take at most this. */
+const MAX_PARTIAL_BYTES = 64 * 2 ** 20;
+
+/**
+ * @param x `[b, n, d]`
+ * @returns `[b, d, d]`
+ */
+function gram(x: TensorInfo, scale: number, backend: unknown): TensorInfo {
+  const engine = engineOfBackend(backend);
+  const [batch, n, d] = x.shape;
+  if (util.sizeFromShape(x.shape) === 0) return engine.filledInfo([batch, d, d], 0);
+
+  const out = engine.emptyInfo([batch, d, d]);
+  const recording = engine.record("linalg.gram");
+  const a = engine.bufferOf(x);
+  const product = {
+    a,
+    b: a,
+    m: d,
+    n: d,
+    k: n,
+    batch,
+    transposeA: true,
+    symmetric: true,
+    alpha: scale,
+  };
+  const splits = splitsFor(n, d);
+  if (splits === 1) {
+    recordMatMul(recording, { ...product, c: engine.bufferOf(out) });
+    recording.submit();
+    return out;
+  }
+  const part = engine.emptyTensor([batch * splits, d, d]);
+  recordMatMul(recording, { ...product, c: engine.bufferOf(part), splits });
+  recordSumSplits(recording, {
+    part: engine.bufferOf(part),
+    c: engine.bufferOf(out),
+    size: d * d,
+    splits,
+    batch,
+  });
+  recording.submit();
+  part.dispose();
+  return out;
+}
+
+function splitsFor(n: number, d: number): number {
+  const side = Math.ceil(d / TILE);
+  const tiles = side * (side + 1) / 2;
+  const forTheDevice = Math.min(WANTED_TILES / tiles, n / MIN_ROWS_PER_SPLIT);
+  const forAccuracy = n / ROWS_PER_SPLIT;
+  const thatFit = Math.floor(MAX_PARTIAL_BYTES / (4 * d * d));
+  const wanted = Math.ceil(Math.max(forTheDevice, forAccuracy));
+  return Math.max(1, Math.min(wanted, thatFit));
+}
+
+registerKernel({
+  kernelName: "CurvdGram",
+  backendName: "webgpu",
+  kernelFunc: ({ inputs, attrs, backend }) =>
+    gram(inputs.x as TensorInfo, attrs?.scale as number, backend),
+});
