@@ -30,6 +30,13 @@ export interface ComputeSettings {
   readonly blas: string;
 }
 
+/** What the Worker can do: the HTTP thread asks it, so that it need not load the methods themselves. */
+export interface Offer {
+  readonly calls: readonly CallName[];
+  /** The body of `GET /v1/methods`, one description a method. */
+  readonly methods: readonly unknown[];
+}
+
 /** Main thread → Worker. */
 export type ToWorker =
   | { type: "start"; settings: ComputeSettings }
@@ -40,7 +47,7 @@ export type ToWorker =
 
 /** Worker → main thread. */
 export type FromWorker =
-  | { type: "ready"; facts: EngineFacts }
+  | { type: "ready"; facts: EngineFacts; offer: Offer }
   | { type: "failed"; error: PackedError } // the engine could not be opened
   | { type: "answer"; id: number; answer: Document }
   | { type: "error"; id: number; error: PackedError }
@@ -55,11 +62,13 @@ export interface DeviceReport extends EngineFacts {
 
 /** The compute side as the routes see it. */
 export interface Compute {
+  readonly offer: Offer;
   /**
    * Runs a stateless call.
    * @param request a document that its schema accepted; its tensors are given away.
    * @param signal aborting it drops the work at the next opportunity.
-   * @returns the answer document, `timing` and `warnings` included.
+   * @returns the answer document, `timing` and `warnings` included. A layer that failed alone
+   *   (`on_error: skip`) has its {@linkcode PackedError} as `error`.
    * @throws CurvdError whatever the work threw; `aborted`; `device-lost`.
    */
   call(

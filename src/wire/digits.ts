@@ -45,7 +45,7 @@ function scale(digits: number, shift: number): number {
 
 /** The plain way, for magnitudes whose power of ten is inexact. */
 function shortestByPrinting(value: number): number {
-  for (let digits = FEWEST_DIGITS; digits < MOST_DIGITS; digits++) {
+  for (let digits = 1; digits < MOST_DIGITS; digits++) {
     const candidate = Number(value.toPrecision(digits));
     if (Math.fround(candidate) === value) return candidate;
   }

@@ -1,0 +1,41 @@
+/**
+ * curvd's composition root: settings → compute Worker → application → listener, and back down.
+ *
+ * @module
+ */
+import { startCompute } from "@/compute/mod.ts";
+import { type Config, helpText, readConfig } from "@/config.ts";
+import { watchForShutdown } from "@/shutdown.ts";
+import { Codec } from "@/wire/mod.ts";
+import { listen } from "./routes/listen.ts";
+import { createApp } from "./routes/mod.ts";
+
+if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+  console.log(helpText());
+} else {
+  try {
+    await serve(readConfig());
+    Deno.exit(0);
+  } catch (error) {
+    console.error(`curvd cannot start: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}
+
+/** Serves until told to stop, then finishes what was begun. */
+async function serve(config: Config): Promise<void> {
+  const shutdown = watchForShutdown(config.isUnderNpx);
+  const codec = new Codec();
+  const compute = await startCompute(config);
+  const { maxBodyBytes } = config;
+  const app = createApp({ compute, codec, maxBodyBytes, isDraining: shutdown.isRequested });
+  const listener = await listen(app.fetch, config);
+
+  const { engine, reason } = await compute.device();
+  console.log(`curvd listens on ${listener.url}, engine ${engine}: ${reason}`);
+
+  console.log(`curvd stops (${await shutdown.requested}): finishing what was begun`);
+  await listener.close();
+  await compute.close();
+  codec.close();
+}

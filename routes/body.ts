@@ -1,0 +1,66 @@
+/**
+ * A request's bytes, read under a limit.
+ *
+ * @module
+ */
+import { CurvdError } from "@/errors.ts";
+
+/** First guess at the size of a body that does not declare one. */
+const CHUNKED_BYTES = 2 ** 16;
+
+/**
+ * Reads the body into one array.
+ *
+ * A declared length is held against the limit before a byte is read or reserved; a chunked body is
+ * counted as it comes.
+ *
+ * @throws CurvdError `body-too-large`; `aborted` where the client leaves halfway.
+ */
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const declared = declaredLength(request);
+  if (declared !== undefined && declared > maxBytes) throw tooLarge(declared, maxBytes);
+
+  let body = new Uint8Array(declared ?? CHUNKED_BYTES);
+  let filled = 0;
+  for await (const chunk of chunksOf(request)) {
+    const end = filled + chunk.length;
+    if (end > maxBytes) throw tooLarge(end, maxBytes);
+    if (end > body.length) body = grown(body, Math.min(Math.max(end, 2 * body.length), maxBytes));
+    body.set(chunk, filled);
+    filled = end;
+  }
+  return filled === body.length ? body : body.slice(0, filled);
+}
+
+function declaredLength(request: Request): number | undefined {
+  const length = request.headers.get("content-length");
+  return length !== null && /^\d+$/.test(length) ? Number(length) : undefined;
+}
+
+async function* chunksOf({ body, signal }: Request): AsyncGenerator<Uint8Array> {
+  try {
+    if (body !== null) yield* body;
+  } catch (error) {
+    // a client that dies in mid-upload is an I/O error here
+    throw new CurvdError("aborted", "The client left before its body was whole", {}, {
+      cause: signal.aborted ? signal.reason : error,
+    });
+  }
+}
+
+function grown(body: Uint8Array, bytes: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(bytes);
+  larger.set(body);
+  return larger;
+}
+
+function tooLarge(value: number, limit: number): CurvdError {
+  return new CurvdError("body-too-large", `A body may have ${limit} bytes, this has ${value}`, {
+    value,
+    limit,
+    suggestion: "send fewer layers a request, F16 or BF16 tensors, or packed symmetric factors",
+  });
+}

@@ -1,0 +1,97 @@
+/**
+ * Errors as RFC 9457 problem documents: the only place that knows which status an error code becomes.
+ *
+ * @module
+ */
+import type { Context } from "hono";
+import { CurvdError, type ErrorCode, packError } from "@/errors.ts";
+import type { Problem } from "@/wire/mod.ts";
+
+/** Status and title of each code. */
+export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, title: string]>> = {
+  "malformed-body": [400, "The body cannot be decoded"],
+  "unauthorized": [401, "A valid key is needed"],
+  "not-found": [404, "There is no such resource"],
+  "method-not-allowed": [405, "The resource has no such method"],
+  "not-acceptable": [406, "The answer cannot be given in the form asked for"],
+  "conflict": [409, "The request conflicts with the resource's state"],
+  "precondition-failed": [412, "The resource has moved on"],
+  "body-too-large": [413, "The body is too large"],
+  "too-large-to-fit": [413, "The work does not fit into memory"],
+  "unsupported-media-type": [415, "The body's media type is not taken"],
+  "misdirected": [421, "The host named is not this server"],
+  "invalid-request": [422, "The request breaks the schema"],
+  "invalid-tensor": [422, "A tensor has the wrong shape, type or symmetry"],
+  "not-finite": [422, "A tensor holds NaN or infinity"],
+  "not-positive-definite": [422, "A matrix is not positive definite at this damping"],
+  "not-converged": [422, "A result misses its error bound"],
+  "overflow": [422, "A value does not fit the type asked for"],
+  "unsupported": [422, "The combination is not offered"],
+  "queue-full": [429, "The queue is full"],
+  "aborted": [499, "The client left"],
+  "internal": [500, "The server has a bug"],
+  "device-lost": [503, "The device was lost"],
+  "draining": [503, "The server is stopping"],
+  "store-full": [507, "The store is full"],
+};
+
+/** Seconds after which a 503 may have passed, where the error does not say. */
+const RETRY_AFTER_SECONDS = 5;
+
+/** The problem document of an error; `instance` is the request's id. */
+export function problemOf(error: unknown, instance?: string): Problem {
+  const { code, message, facts } = packError(error);
+  const [status, title] = PROBLEMS[code];
+  // an unforeseen error may quote anything: the log gets it, the client does not
+  const detail = code === "internal" ? "This request met a bug, which was logged" : message;
+  return {
+    ...(code === "internal" ? {} : printable(facts)),
+    type: typeOf(code),
+    title,
+    status,
+    detail,
+    ...(instance === undefined ? {} : { instance }),
+  };
+}
+
+/** Reference that identifies a kind of problem; {@link problemKinds} answers there. */
+export function typeOf(code: ErrorCode): string {
+  return `/problems/${code}`;
+}
+
+/** `app.onError` of the whole server. */
+export function onError(error: unknown, c: Context): Response {
+  const instance = c.get("requestId");
+  const failure = c.req.raw.signal.aborted ? new CurvdError("aborted", "The client left") : error;
+  const problem = problemOf(failure, instance);
+  if (problem.status === 500) console.error(`request ${instance}:`, failure);
+  return respond(problem, headersOf(failure, problem.status));
+}
+
+/** A problem as a response. */
+export function respond(problem: Problem, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { ...headers, "content-type": "application/problem+json" },
+  });
+}
+
+function headersOf(error: unknown, status: number): Record<string, string> {
+  const { retryAfter, allow } = error instanceof CurvdError ? error.facts : {};
+  const headers: Record<string, string> = {};
+  if (status === 503 || retryAfter !== undefined) {
+    headers["retry-after"] = String(retryAfter ?? RETRY_AFTER_SECONDS);
+  }
+  if (Array.isArray(allow)) headers.allow = allow.join(", ");
+  if (status === 413) headers.connection = "close"; // or the client keeps sending
+  return headers;
+}
+
+/** Facts that JSON can carry: it has no NaN, no infinity, no bigint. */
+function printable(facts: Record<string, unknown>): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(facts, (_, fact) => {
+    const isUnprintable = typeof fact === "bigint" ||
+      (typeof fact === "number" && !Number.isFinite(fact));
+    return isUnprintable ? String(fact) : fact;
+  }));
+}

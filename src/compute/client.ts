@@ -1,0 +1,198 @@
+/**
+ * The HTTP thread's side of the compute Worker: messages, cancelling, and what happens when it dies.
+ *
+ * @module
+ */
+import { CurvdError, unpackError } from "@/errors.ts";
+import { buffersOf, type Document } from "@/wire/mod.ts";
+import type {
+  CallName,
+  Compute,
+  ComputeSettings,
+  DeviceReport,
+  FromWorker,
+  Offer,
+  ToWorker,
+} from "./protocol.ts";
+
+/** Pauses before a Worker that died is started again: doubled at each failure in a row. */
+const FIRST_RESTART_MS = 100;
+const LAST_RESTART_MS = 30_000;
+
+/** What the client starts; a test may give another than the real one. */
+export type OpenWorker = () => Worker;
+
+function openComputeWorker(): Worker {
+  return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+}
+
+/**
+ * Starts the Worker and waits until its engine is open.
+ *
+ * A Worker that dies later fails what was in flight with `device-lost` and is started again.
+ *
+ * @throws CurvdError what opening the engine threw.
+ */
+export async function startCompute(
+  settings: ComputeSettings,
+  open: OpenWorker = openComputeWorker,
+): Promise<Compute> {
+  const client = new ComputeClient(settings, open);
+  await client.start();
+  return client;
+}
+
+type Reply = Document | DeviceReport;
+
+class ComputeClient implements Compute {
+  offer: Offer = { calls: [], methods: [] };
+  #worker: Worker | undefined;
+  #isReady = false;
+  #isClosing = false;
+  #nextId = 0;
+  #restartMs = FIRST_RESTART_MS;
+  #restartTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #inFlight = new Map<number, PromiseWithResolvers<Reply>>();
+  #idle = Promise.withResolvers<void>();
+  #stopped = Promise.withResolvers<void>();
+
+  constructor(
+    private readonly settings: ComputeSettings,
+    private readonly open: OpenWorker,
+  ) {}
+
+  start(): Promise<void> {
+    const started = Promise.withResolvers<void>();
+    const worker = this.open();
+    this.#worker = worker;
+    worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
+      if (data.type === "ready") {
+        this.offer = data.offer;
+        this.#isReady = true;
+        this.#restartMs = FIRST_RESTART_MS;
+        started.resolve();
+      } else if (data.type === "failed") {
+        const error = unpackError(data.error);
+        this.#drop(worker, error);
+        started.reject(error);
+      } else {
+        this.#receive(worker, data);
+      }
+    });
+    worker.addEventListener("error", (event) => {
+      event.preventDefault(); // unhandled, it would end the server
+      const error = new CurvdError("device-lost", `The compute Worker died: ${event.message}`);
+      started.reject(error);
+      if (this.#worker === worker) this.#lose(worker, error);
+    });
+    worker.postMessage({ type: "start", settings: this.settings } satisfies ToWorker);
+    return started.promise;
+  }
+
+  async call(
+    call: CallName,
+    request: Document,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Document> {
+    if (signal?.aborted) throw new CurvdError("aborted", "The client left");
+    const { id, answer } = this.#open();
+    const onAbort = () => {
+      this.#post({ type: "abort", id });
+      this.#settle(id)?.reject(new CurvdError("aborted", "The client left"));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      this.#post({ type: "call", id, call, request }, buffersOf(request));
+      return await answer as Document;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async device(): Promise<DeviceReport> {
+    const { id, answer } = this.#open();
+    this.#post({ type: "device", id });
+    return await answer as DeviceReport;
+  }
+
+  isReady(): boolean {
+    return this.#isReady && !this.#isClosing;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#restartTimer);
+    if (this.#inFlight.size > 0) await this.#idle.promise;
+    if (this.#isReady) {
+      this.#post({ type: "stop" });
+      await this.#stopped.promise;
+    }
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#isReady = false;
+  }
+
+  /** Opens an entry for a request, if requests are taken. */
+  #open(): { id: number; answer: Promise<Reply> } {
+    if (this.#isClosing) throw new CurvdError("draining", "The server is stopping");
+    if (!this.#isReady) {
+      throw new CurvdError("device-lost", "The device was lost and is being opened again", {
+        retryAfter: Math.ceil(this.#restartMs / 1000),
+      });
+    }
+    const id = this.#nextId++;
+    const entry = Promise.withResolvers<Reply>();
+    this.#inFlight.set(id, entry);
+    return { id, answer: entry.promise };
+  }
+
+  /** Closes an entry; undefined where it was closed before, as when its client left. */
+  #settle(id: number): PromiseWithResolvers<Reply> | undefined {
+    const entry = this.#inFlight.get(id);
+    this.#inFlight.delete(id);
+    if (this.#inFlight.size === 0) {
+      this.#idle.resolve();
+      this.#idle = Promise.withResolvers<void>();
+    }
+    return entry;
+  }
+
+  #receive(worker: Worker, message: Exclude<FromWorker, { type: "ready" | "failed" }>): void {
+    switch (message.type) {
+      case "answer":
+        return this.#settle(message.id)?.resolve(message.answer);
+      case "device":
+        return this.#settle(message.id)?.resolve(message.report);
+      case "error":
+        return this.#settle(message.id)?.reject(unpackError(message.error));
+      case "lost":
+        return this.#lose(worker, new CurvdError("device-lost", message.reason));
+      case "stopped":
+        return this.#stopped.resolve();
+    }
+  }
+
+  /** Fails what was in flight and starts another Worker after a pause. */
+  #lose(worker: Worker, error: CurvdError): void {
+    this.#drop(worker, error);
+    if (this.#isClosing) return this.#stopped.resolve();
+    console.error(`${error.message}; opening the device again in ${this.#restartMs} ms`);
+    this.#restartTimer = setTimeout(() => {
+      this.start().catch((error) => {
+        if (!this.#isClosing && this.#worker === undefined) this.#lose(worker, error);
+      });
+    }, this.#restartMs);
+    this.#restartMs = Math.min(2 * this.#restartMs, LAST_RESTART_MS);
+  }
+
+  #drop(worker: Worker, error: CurvdError): void {
+    worker.terminate();
+    this.#worker = undefined;
+    this.#isReady = false;
+    for (const id of [...this.#inFlight.keys()]) this.#settle(id)?.reject(error);
+  }
+
+  #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#worker?.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,10 @@
+/** The compute Worker as the HTTP thread sees it. @module */
+export {
+  type CallName,
+  CALLS,
+  type Compute,
+  type ComputeSettings,
+  type DeviceReport,
+  type Offer,
+} from "./protocol.ts";
+export { startCompute } from "./client.ts";
