@@ -138,7 +138,7 @@ class HeaderParser {
     const start = this.at;
     let value = 0;
     while (this.file[this.at] >= ZERO && this.file[this.at] <= NINE && this.at < this.end) {
-      value = value * 10 + this.file[this.at++] - ZERO;
+      value = value * 10 + (this.file[this.at++] - ZERO);
     }
     const hasLeadingZero = this.file[start] === ZERO && this.at > start + 1;
     if (this.at === start || hasLeadingZero || !Number.isSafeInteger(value)) {
