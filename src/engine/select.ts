@@ -11,6 +11,7 @@ import { openBlas } from "./cpu/blas/open.ts";
 import { blasFloat64 } from "./cpu/blas/float64.ts";
 import { builtInFloat64 } from "./cpu/built_in/float64.ts";
 import { openCpuEngine } from "./cpu/engine.ts";
+import { openWebGpuEngine, probeAdapter } from "./webgpu/mod.ts";
 
 export interface EngineOptions {
   /** `auto`: WebGPU where there is a hardware adapter. */
@@ -28,7 +29,6 @@ export async function openEngine({ engine, blas: setting }: EngineOptions): Prom
   const blas = openBlas(setting);
   if (engine === "cpu") return openCpuEngine({ blas, reason: "It was asked for." });
 
-  const { probeAdapter } = await import("./webgpu/device.ts");
   const adapter = await probeAdapter();
   const isHardware = adapter !== null && !adapter.software;
   if (engine === "auto" && !isHardware) {
@@ -39,8 +39,6 @@ export async function openEngine({ engine, blas: setting }: EngineOptions): Prom
         : `The only WebGPU adapter (${adapter.description}) is software, slower than this engine.`,
     });
   }
-  // Imported only now: a start on the cpu need not load the WebGPU backend.
-  const { openWebGpuEngine } = await import("./webgpu/engine.ts");
   return openWebGpuEngine({
     float64: blas ? blasFloat64(blas) : builtInFloat64,
     reason: engine === "auto"

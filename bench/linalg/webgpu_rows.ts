@@ -1,0 +1,69 @@
+/**
+ * The WebGPU engine against TensorFlow.js's own product, and a warm refresh against a cold one.
+ *
+ * @module
+ */
+import { dispose, matMul, scalar, type Tensor, tidy } from "@tensorflow/tfjs-core";
+import { type Engine, openEngine } from "@/engine/mod.ts";
+import { gram, settle, type Stack } from "@/linalg/mod.ts";
+import { contest, here } from "./contest.ts";
+import { examples, factor } from "./matrices.ts";
+import { type Row, row } from "./row.ts";
+
+const GRAM_BAR = 0.6;
+const WARM_BAR = 0.4;
+
+/** Weight that the running average keeps of the old factor between two refreshes. */
+const DECAY = 0.95;
+
+/** Products a timing: a read-back alone costs some milliseconds, so it must not weigh. */
+const PRODUCTS = 8;
+
+export async function* webGpuRows(
+  { products, refreshes }: { products: readonly number[]; refreshes: readonly number[] },
+): AsyncGenerator<Row> {
+  const engine = await openEngine({ engine: "webgpu", blas: "auto" });
+  for (const n of products) yield await gramRow(engine, n);
+  for (const n of refreshes) yield await refreshRow(engine, n);
+  await engine.close();
+}
+
+async function gramRow(engine: Engine, n: number): Promise<Row> {
+  const x = examples(n, n, n);
+  const result = await contest(
+    here("curvd", () => timed(engine, () => gram(x, 1))),
+    [here("tf.matMul(x, x, true)", () => timed(engine, () => matMul(x, x, true)))],
+  );
+  dispose(x);
+  return row({ engine: "webgpu", work: `XᵀX ${n}`, ...result, bar: GRAM_BAR });
+}
+
+/** Several products, then a read of one number that waits for all of them. */
+async function timed(engine: Engine, product: () => Tensor): Promise<void> {
+  const results = Array.from({ length: PRODUCTS }, product);
+  const end = scalar(0);
+  await engine.read([tidy(() => results[PRODUCTS - 1].flatten().slice(0, 1)), end]);
+  dispose([...results, end]);
+}
+
+async function refreshRow(engine: Engine, n: number): Promise<Row> {
+  const before = factor(n, n);
+  const batch = factor(n, 2 * n);
+  const after = tidy(() => before.mul(DECAY).add(batch.mul(1 - DECAY)) as Stack);
+  const basis = await eigenbasis(engine, before);
+  const result = await contest(
+    here("warm", async () => dispose(await eigenbasis(engine, after, basis))),
+    [here("cold", async () => dispose(await eigenbasis(engine, after)))],
+  );
+  dispose([before, batch, after, basis]);
+  return row({ engine: "webgpu", work: `refresh ${n}`, ...result, bar: WARM_BAR });
+}
+
+/** The eigenvectors; only the eigenvalues are read. */
+async function eigenbasis(engine: Engine, matrix: Stack, warmStart?: Stack): Promise<Stack> {
+  const { keep } = await settle(engine, async (linalg) => {
+    const [{ vectors, values }] = await linalg.eigh([{ name: "A", matrix, warmStart }]);
+    return { read: [values], keep: vectors };
+  });
+  return keep;
+}
