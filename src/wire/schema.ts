@@ -33,6 +33,7 @@ export function tensor(
 
   return z.custom<WireTensor>((leaf) => faultOf(leaf) === undefined, {
     error: ({ input }) => faultOf(input),
+    params: { isLeaf: true }, // a rule between fields can point at a tensor too
   }).meta({ $ref: "#/components/schemas/Tensor", description: `${expected}: ${meaning}` });
 
   function faultOf(leaf: unknown): string | undefined {
@@ -87,12 +88,14 @@ export const answering = {
   ),
 };
 
-const lambda = z.number().nonnegative().describe("λ ≥ 0, in the units of the matrix damped");
+const DAMPING_FAULT = `Expected a finite number ≥ 0, or a list of 1 to ${MAX_DAMPINGS} of them`;
+const lambda = z.number(DAMPING_FAULT).nonnegative(DAMPING_FAULT);
 
 /** λ, or several for a sweep. */
-export const damping = z.union([lambda, z.array(lambda).min(1).max(MAX_DAMPINGS)], {
-  error: `Expected a finite number ≥ 0, or a list of 1 to ${MAX_DAMPINGS} of them`,
-});
+export const damping = z.union([
+  lambda,
+  z.array(lambda, DAMPING_FAULT).min(1, DAMPING_FAULT).max(MAX_DAMPINGS, DAMPING_FAULT),
+], DAMPING_FAULT).describe("λ ≥ 0, in the units of the matrix damped; a list for a sweep");
 
 export const pi = z.enum(["trace", "frobenius", "spectral", "off"]).describe(
   "How the damping is split between A and G",

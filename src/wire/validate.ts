@@ -46,25 +46,25 @@ function faultsOf(issue: z.core.$ZodIssue, schema: z.ZodType, document: unknown)
     return issue.keys.map((key) => unknownField(key, path, namesOf(schema)));
   }
   const found = valueAt(document, path);
-  const place = placeOf(path);
-  const isMissing = found === undefined && issue.code !== "custom";
+  const isLeaf = issue.code === "custom" && issue.params?.isLeaf === true;
+  const isAbsent = found === undefined && (issue.code !== "custom" || isLeaf);
   const offered = offeredBy(issue);
-  const message = isMissing
-    ? `${path.at(-1) ?? "The document"} is missing${offered ? `: ${listed(offered)}` : ""}`
-    : offered
-    ? `${printed(found)} is not offered: ${listed(offered)}`
-    : issue.message;
-  const facts: ErrorFacts = { pointer: pointerTo(...path), ...place };
-  const value = isTensor(found) ? found.shape : found;
-  if (value !== undefined && (typeof value !== "object" || isTensor(found))) facts.value = value;
+
+  const facts: ErrorFacts = { pointer: pointerTo(...path), ...placeOf(path) };
+  if (isTensor(found)) facts.value = found.shape;
+  else if (found !== undefined && typeof found !== "object") facts.value = found;
   if (offered) facts.limit = offered;
   else if ("minimum" in issue) facts.limit = issue.minimum;
   else if ("maximum" in issue) facts.limit = issue.maximum;
-  return [{
-    code: place.tensor !== undefined && found !== undefined ? "invalid-tensor" : "invalid-request",
-    message: located(message, path),
-    facts,
-  }];
+
+  const expected = offered ? `: expected ${listed(offered)}` : "";
+  const message = isAbsent
+    ? `${path.at(-1) ?? "The document"} is missing${expected}`
+    : offered
+    ? `${printed(found)} is not offered${expected}`
+    : issue.message;
+  const code = isLeaf && !isAbsent ? "invalid-tensor" : "invalid-request";
+  return [{ code, message: located(message, path), facts }];
 }
 
 function unknownField(key: string, path: string[], known: ReadonlySet<string>): Fault {
@@ -108,7 +108,7 @@ function valueAt(document: unknown, path: string[]): unknown {
 }
 
 function listed(values: readonly unknown[]): string {
-  return `expected ${values.map((value) => JSON.stringify(value)).join(" or ")}`;
+  return values.map((value) => JSON.stringify(value)).join(" or ");
 }
 
 function printed(value: unknown): string {
