@@ -8,6 +8,6 @@ import { encodingOfAnswer } from "./negotiation.ts";
 export function deviceHandler(compute: Compute, codec: Codec) {
   return async function answerDevice(c: Context): Promise<Response> {
     const encoding = encodingOfAnswer(c.req.raw.headers.get("accept"), "json");
-    return await writeDocument({ ...await compute.device() }, codec, encoding, PLAIN_OUTPUT);
+    return await writeDocument(c, { ...await compute.device() }, codec, encoding, PLAIN_OUTPUT);
   };
 }

@@ -43,6 +43,7 @@ export async function readDocument(
 
 /** Encodes an answer; its tensors are given away. */
 export async function writeDocument(
+  c: Context,
   document: Document,
   codec: Codec,
   encoding: Encoding,
@@ -51,13 +52,11 @@ export async function writeDocument(
 ): Promise<Response> {
   const parts = await codec.encode(document, encoding, output);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-  return new Response(bytes <= CHUNK_BYTES ? joined(parts, bytes) : streamed(parts), {
-    headers: {
-      ...headers,
-      "content-type": MEDIA_TYPES[encoding],
-      "content-length": String(bytes),
-      "vary": "Accept",
-    },
+  return c.body(bytes <= CHUNK_BYTES ? joined(parts, bytes) : streamed(parts), 200, {
+    ...headers,
+    "content-type": MEDIA_TYPES[encoding],
+    "content-length": String(bytes),
+    "vary": "Accept",
   });
 }
 

@@ -7,6 +7,6 @@ import { encodingOfAnswer } from "./negotiation.ts";
 export function methodsHandler(methods: readonly unknown[], codec: Codec) {
   return async function answerMethods(c: Context): Promise<Response> {
     const encoding = encodingOfAnswer(c.req.raw.headers.get("accept"), "json");
-    return await writeDocument({ methods }, codec, encoding, PLAIN_OUTPUT);
+    return await writeDocument(c, { methods }, codec, encoding, PLAIN_OUTPUT);
   };
 }

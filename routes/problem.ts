@@ -4,6 +4,7 @@
  * @module
  */
 import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { CurvdError, type ErrorCode, packError } from "@/errors.ts";
 import type { Problem } from "@/wire/mod.ts";
 
@@ -65,14 +66,10 @@ export function onError(error: unknown, c: Context): Response {
   const failure = c.req.raw.signal.aborted ? new CurvdError("aborted", "The client left") : error;
   const problem = problemOf(failure, instance);
   if (problem.status === 500) console.error(`request ${instance}:`, failure);
-  return respond(problem, headersOf(failure, problem.status));
-}
-
-/** A problem as a response. */
-export function respond(problem: Problem, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(problem), {
-    status: problem.status,
-    headers: { ...headers, "content-type": "application/problem+json" },
+  // c.json would declare another media type
+  return c.body(JSON.stringify(problem), problem.status as ContentfulStatusCode, {
+    ...headersOf(failure, problem.status),
+    "content-type": "application/problem+json",
   });
 }
 

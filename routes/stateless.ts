@@ -56,7 +56,7 @@ export function handlerOf({ call, request }: StatelessCall, services: CallServic
 
     const answer = await compute.call(call, valid, { signal: c.req.raw.signal });
     const named = withProblems(answer, c.get("requestId"));
-    return await writeDocument(named, codec, answerIn, valid.output ?? PLAIN_OUTPUT, {
+    return await writeDocument(c, named, codec, answerIn, valid.output ?? PLAIN_OUTPUT, {
       "server-timing": serverTiming({ decode_ms: decodedMs, ...timingOf(answer) }),
     });
   };
