@@ -11,6 +11,7 @@
  */
 import {
   add,
+  dispose,
   div,
   greater,
   isFinite as isFiniteEach,
@@ -30,7 +31,7 @@ import {
   tidy,
   where,
 } from "@tensorflow/tfjs-core";
-import { frobeniusNorm, outer, type Stack, trace } from "@/linalg/mod.ts";
+import { frobeniusNorm, type LinearAlgebra, outer, type Stack, trace } from "@/linalg/mod.ts";
 import type { DampingRule } from "./method.ts";
 
 /** Which norm π balances; `off` is π = 1. */
@@ -42,28 +43,25 @@ export interface Sizes {
   readonly G: Tensor1D;
 }
 
-/** π of factors; `spectral` needs their eigenvalues ({@linkcode piOfSpectra}). `[b]`, the caller disposes it. */
-export function piOfFactors(rule: Exclude<PiRule, "spectral">, A: Stack, G: Stack): Tensor1D {
-  const [dIn, dOut] = [A.shape[1], G.shape[1]];
+/** What π balances, of each matrix of a stack: `[b]`, the caller disposes it. */
+export function sizeOfFactor(rule: Exclude<PiRule, "spectral">, M: Stack): Tensor1D {
+  const d = M.shape[1];
   return tidy(() => {
     switch (rule) {
       case "trace":
-        return piOfSizes({ A: div(trace(A), dIn), G: div(trace(G), dOut) });
+        return div(trace(M), d);
       case "frobenius":
-        return piOfSizes({
-          A: div(frobeniusNorm(A), Math.sqrt(dIn)),
-          G: div(frobeniusNorm(G), Math.sqrt(dOut)),
-        });
+        return div(frobeniusNorm(M), Math.sqrt(d));
       case "off":
-        return onesLike(trace(A));
+        return onesLike(trace(M));
     }
   });
 }
 
-/** π from eigenvalues `[b, d]` (clipped at 0), for every rule. `[b]`, the caller disposes it. */
-export function piOfSpectra(rule: PiRule, lambda_A: Tensor2D, lambda_G: Tensor2D): Tensor1D {
-  const size = (lambda: Tensor2D): Tensor1D => {
-    const d = lambda.shape[1];
+/** The same from eigenvalues `[b, d]`, clipped at 0. */
+export function sizeOfSpectrum(rule: PiRule, lambda: Tensor2D): Tensor1D {
+  const d = lambda.shape[1];
+  return tidy(() => {
     switch (rule) {
       case "trace":
         return div(sum<Tensor1D>(lambda, 1), d);
@@ -74,8 +72,36 @@ export function piOfSpectra(rule: PiRule, lambda_A: Tensor2D, lambda_G: Tensor2D
       case "off":
         return onesLike(max(lambda, 1));
     }
-  };
-  return tidy(() => piOfSizes({ A: size(lambda_A), G: size(lambda_G) }));
+  });
+}
+
+/** π of factors `[b]`; the caller disposes it. `spectral` needs eigenvalues: {@linkcode piOfSpectra}. */
+export function piOfFactors(rule: Exclude<PiRule, "spectral">, A: Stack, G: Stack): Tensor1D {
+  return tidy(() => piOfSizes({ A: sizeOfFactor(rule, A), G: sizeOfFactor(rule, G) }));
+}
+
+/** π of eigenvalues `[b, d]` (clipped at 0), by every rule; the caller disposes it. */
+export function piOfSpectra(rule: PiRule, lambda_A: Tensor2D, lambda_G: Tensor2D): Tensor1D {
+  return tidy(() =>
+    piOfSizes({ A: sizeOfSpectrum(rule, lambda_A), G: sizeOfSpectrum(rule, lambda_G) })
+  );
+}
+
+/** π of factors by any rule, from eigenvalues where the rule is spectral. `[b]`, the caller disposes it. */
+export async function splitRatio(
+  rule: PiRule,
+  { A, G }: { A: Stack; G: Stack },
+  { name, linalg }: { name: string; linalg: LinearAlgebra },
+): Promise<Tensor1D> {
+  if (rule !== "spectral") return piOfFactors(rule, A, G);
+  const bases = await linalg.eigh([
+    { name: `${name}.A`, matrix: A },
+    { name: `${name}.G`, matrix: G },
+  ]);
+  const [a, g] = bases.map(({ values }) => clipped(values));
+  const pi = piOfSpectra(rule, a, g);
+  dispose([a, g, ...bases.flatMap(({ vectors, values }) => [vectors, values])]);
+  return pi;
 }
 
 /** `√(A/G)`, 1 where either is zero or the root is not finite: a factor of zeros must not pull all damping to one side. */

@@ -13,6 +13,7 @@ import {
   matMul,
   max,
   mul,
+  type Tensor1D,
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";

@@ -1,14 +1,27 @@
 /**
- * Preconditioning with one Kronecker product `F̂ = G ⊗ A`: `U = G_d⁻¹ V A_d⁻¹`.
+ * One Kronecker product `F̂ = G ⊗ A`: its damped inverses and `U = G_d⁻¹ V A_d⁻¹`.
  *
- * One damping and power −1 take two Cholesky inverses; anything else (a sweep, exact damping, another power, the
- * spectral π) takes the eigenbasis.
+ * One damping and power −1 take two Cholesky inverses; anything else (a sweep, exact damping, another power) takes
+ * the eigenbasis.
  *
  * @module
  */
-import { dispose, matMul, type Tensor1D, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
-import type { Report, Stack } from "@/linalg/mod.ts";
-import { piOfFactors, piOfSpectra, shifts } from "./damping.ts";
+import {
+  add,
+  dispose,
+  div,
+  expandDims,
+  matMul,
+  mul,
+  onesLike,
+  reshape,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { type Report, type Stack, symmetrize, trace } from "@/linalg/mod.ts";
+import { clipped, piOfFactors, piOfSpectra, shifts } from "./damping.ts";
 import { eigenbasisOf, kroneckerSpectral } from "./eigenbasis.ts";
 import type { Context, Preconditioner } from "./method.ts";
 
@@ -24,31 +37,98 @@ export interface KroneckerFactors {
 /** The preconditioner of `G ⊗ A` under the options' damping. The factors must outlive it. */
 export async function kroneckerPreconditioner(
   factors: KroneckerFactors,
-  { name, linalg, options }: Context,
+  context: Context,
 ): Promise<Preconditioner> {
-  const { A, G, tolerances = {} } = factors;
+  const { name, linalg, options } = context;
   const { dampings, dampingRule, power, pi: piRule } = options;
-  if (dampings.length > 1 || dampingRule === "exact" || power !== -1 || piRule === "spectral") {
-    const { Q_A, Q_G, lambda_A, lambda_G, reports } = await eigenbasisOf(
-      linalg,
-      name,
-      factors,
-      tolerances,
-    );
-    const pi = piOfSpectra(piRule, lambda_A, lambda_G);
-    return kroneckerSpectral({ Q_A, Q_G }, { lambda_A, lambda_G }, pi, options, reports);
+  if (dampings.length === 1 && dampingRule !== "exact" && power === -1) {
+    const { A, G, pi, reports } = await dampedInverses(factors, context);
+    return new KroneckerInverse({ A_inv: A[0], G_inv: G[0] }, { reports, factors, pi });
   }
-  const pi = piOfFactors(piRule, A, G);
-  const shift = shifts(dampingRule, dampings[0], pi);
-  const [a, g] = await linalg.choleskyInverse([
-    { name: `${name}.A`, matrix: A, shift: shift.A, negativeTolerance: tolerances.A },
-    { name: `${name}.G`, matrix: G, shift: shift.G, negativeTolerance: tolerances.G },
-  ]);
-  dispose([shift.A, shift.G]);
-  return new KroneckerInverse({ A_inv: a.inverse, G_inv: g.inverse }, {
-    reports: { A: a.reports, G: g.reports },
+  const { Q_A, Q_G, lambda_A, lambda_G, reports } = await eigenbasisOf(
+    linalg,
+    name,
     factors,
-    pi,
+    factors.tolerances,
+  );
+  const pi = piOfSpectra(piRule, lambda_A, lambda_G);
+  return kroneckerSpectral({ Q_A, Q_G }, { lambda_A, lambda_G }, pi, options, reports);
+}
+
+/** What {@linkcode dampedInverses} takes: either factor may be absent, then π is 1. */
+export type SomeFactors =
+  & Partial<Pick<KroneckerFactors, "A" | "G">>
+  & Pick<KroneckerFactors, "tolerances">;
+
+/** Damped inverses, one a damping; the caller disposes all. */
+export interface DampedInverses {
+  readonly A: Stack[];
+  readonly G: Stack[];
+  /** π of each block `[b]`. */
+  readonly pi: Tensor1D;
+  readonly reports: Record<string, Report[]>;
+}
+
+/** `(A + shift_A I)⁻¹` and `(G + shift_G I)⁻¹` under a factored or plain rule: by Cholesky, or a sweep from eigenbases. */
+export async function dampedInverses(
+  factors: SomeFactors,
+  { name, linalg, options }: Context,
+): Promise<DampedInverses> {
+  const { dampings, pi: piRule } = options;
+  const rule = options.dampingRule === "plain" ? "plain" : "factored";
+  const sides = (["A", "G"] as const).flatMap((side) => {
+    const matrix = factors[side];
+    if (!matrix) return [];
+    return [{
+      side,
+      matrix,
+      name: `${name}.${side}`,
+      negativeTolerance: factors.tolerances?.[side],
+    }];
+  });
+  const { A, G } = factors;
+  const needsSpectra = dampings.length > 1 || (piRule === "spectral" && A && G);
+  const bases = needsSpectra ? await linalg.eigh(sides) : null;
+  const spectra = bases && Object.fromEntries(
+    bases.map(({ values }, i) => [sides[i].side, clipped(values)] as const),
+  );
+  const pi = !A || !G
+    ? tidy(() => onesLike(trace((A ?? G)!)))
+    : spectra
+    ? piOfSpectra(piRule, spectra.A, spectra.G)
+    : piOfFactors(piRule as Exclude<typeof piRule, "spectral">, A, G);
+
+  const inverses: { A: Stack[]; G: Stack[] } = { A: [], G: [] };
+  const reports: Record<string, Report[]> = {};
+  for (const damping of dampings) {
+    const shift = shifts(rule, damping, pi);
+    if (bases && dampings.length > 1) {
+      bases.forEach(({ vectors, reports: known }, i) => {
+        const { side } = sides[i];
+        inverses[side].push(inverseOfSpectrum(vectors, spectra![side], shift[side]));
+        reports[side] = known;
+      });
+    } else {
+      const results = await linalg.choleskyInverse(
+        sides.map((problem) => ({ ...problem, shift: shift[problem.side] })),
+      );
+      results.forEach(({ inverse, reports: known }, i) => {
+        inverses[sides[i].side].push(inverse);
+        reports[sides[i].side] = known;
+      });
+    }
+    dispose([shift.A, shift.G]);
+  }
+  if (bases) dispose(bases.map(({ vectors, values }) => [vectors, values]));
+  if (spectra) dispose(spectra);
+  return { ...inverses, pi, reports };
+}
+
+/** `Q diag(1/(λ + shift)) Qᵀ`, symmetric to the bit. */
+function inverseOfSpectrum(Q: Stack, lambda: Tensor2D, shift: Tensor1D): Stack {
+  return tidy(() => {
+    const reciprocal = div(1, add(lambda, reshape(shift, [-1, 1])));
+    return symmetrize(matMul(mul(Q, expandDims(reciprocal, 1)), Q, false, true));
   });
 }
 
@@ -79,7 +159,8 @@ export class KroneckerInverse implements Preconditioner {
   }
 
   multiply(V: Tensor3D): Tensor3D | null {
-    return this.factors ? tidy(() => matMul(matMul(this.factors!.G, V), this.factors!.A)) : null;
+    const { factors } = this;
+    return factors ? tidy(() => matMul(matMul(factors.G, V), factors.A)) : null;
   }
 
   dispose(): void {

@@ -21,13 +21,15 @@ import {
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import { gram, weightedGram } from "@/linalg/mod.ts";
-import { CHUNK_BUDGET_BYTES, type Fisher, type Samples } from "./samples.ts";
+import { CHUNK_BUDGET_BYTES, type Filters, type Fisher, type Samples } from "./samples.ts";
 
 export interface RowSamplesOptions {
   readonly layer: string;
   readonly fisher: Fisher;
   /** k, the number of backprops; the gradient rows come backprop by backprop. */
   readonly backprops: number;
+  /** Of a convolution whose locations were reduced. */
+  readonly filters?: Filters | null;
 }
 
 export class RowSamples implements Samples {
@@ -39,6 +41,7 @@ export class RowSamples implements Samples {
   readonly pairs: number;
   readonly weight: number;
   readonly locations = 1;
+  readonly filters: Filters | null;
 
   /**
    * @param a `[b, n, d_in]` with the homogeneous coordinate, or null where only G is wanted; taken over.
@@ -47,9 +50,10 @@ export class RowSamples implements Samples {
   constructor(
     private readonly a: Tensor3D | null,
     private readonly g: Tensor3D | null,
-    { layer, fisher, backprops }: RowSamplesOptions,
+    { layer, fisher, backprops, filters = null }: RowSamplesOptions,
   ) {
     this.layer = layer;
+    this.filters = filters;
     this.groups = (a ?? g)!.shape[0];
     this.dIn = a?.shape[2] ?? 0;
     this.dOut = g?.shape[2] ?? 0;

@@ -39,6 +39,16 @@ export interface PairProducts {
   dispose(): void;
 }
 
+/** The filters in a row of d_in features. */
+export interface Filters {
+  /** kh·kw. */
+  readonly taps: number;
+  /** Whether a channel's taps are neighbours (oihw) or its channels a tap's (hwio). */
+  readonly order: "chw" | "hwc";
+  /** Whether the last feature is the homogeneous 1. */
+  readonly bias: boolean;
+}
+
 export interface Samples extends PairProducts {
   readonly groups: number;
   /** Width of `a`, homogeneous coordinate included. */
@@ -46,6 +56,8 @@ export interface Samples extends PairProducts {
   readonly dOut: number;
   /** T: places where the layer is applied to each example. */
   readonly locations: number;
+  /** Of a convolution: how a row of P falls apart into filters. Null for a dense layer. */
+  readonly filters: Filters | null;
 
   /** K-FAC's input factor `A [b, d_in, d_in]`, scaled as api.md says. */
   inputFactor(): Tensor3D;

@@ -26,7 +26,7 @@ import {
   zeros,
 } from "@tensorflow/tfjs-core";
 import { gram, symmetrize, trace, weightedGram } from "@/linalg/mod.ts";
-import { CHUNK_BUDGET_BYTES, type Fisher, type Samples } from "./samples.ts";
+import { CHUNK_BUDGET_BYTES, type Filters, type Fisher, type Samples } from "./samples.ts";
 
 /** The rows of a batch, cut to order. */
 export interface RowSource {
@@ -39,6 +39,7 @@ export interface RowSource {
   readonly locations: number;
   readonly backprops: number;
   readonly fisher: Fisher;
+  readonly filters: Filters | null;
   /** What multiplies `Σ a aᵀ` and `Σ_k g gᵀ` (sampled: already divided by k) in the K-FAC factors. */
   readonly inputScale: number;
   readonly gradScale: number;
@@ -67,10 +68,12 @@ export class SharedSamples implements Samples {
   readonly pairs: number;
   readonly weight: number;
   readonly locations: number;
+  readonly filters: Filters | null;
 
   constructor(private readonly source: RowSource) {
     const { layer, groups, dIn, dOut, examples, locations, backprops, fisher } = source;
     this.layer = layer;
+    this.filters = source.filters;
     this.groups = groups;
     this.dIn = dIn;
     this.dOut = dOut;

@@ -13,7 +13,6 @@ import {
   div,
   matMul,
   mul,
-  onesLike,
   sub,
   type Tensor1D,
   type Tensor3D,
@@ -28,7 +27,7 @@ import {
   trace,
   transposeEach,
 } from "@/linalg/mod.ts";
-import { piOfSizes, shifts } from "./damping.ts";
+import { piOfSizes, type PiRule, shifts, sizeOfFactor } from "./damping.ts";
 import type { Context, Preconditioner } from "./method.ts";
 import type { Samples } from "./samples.ts";
 
@@ -131,17 +130,14 @@ function outerGram(rows: Tensor3D): Stack {
   return tidy(() => gram(transposeEach(rows), 1));
 }
 
-/** What π balances, of `s XᵀX` or of a factor: `[b]`. */
-function sizeOf(rule: "trace" | "frobenius" | "off", side: Side, d: number): Tensor1D {
-  if ("factor" in side) {
-    if (rule === "trace") return div(trace(side.factor), d);
-    const norm = frobeniusNorm(side.factor);
-    return rule === "off" ? onesLike(norm) : div(norm, Math.sqrt(d));
-  }
-  const { inner, scale } = side; // tr XᵀX = tr X Xᵀ, and so for their norms
-  if (rule === "trace") return mul(trace(inner), scale / d);
-  const norm = frobeniusNorm(inner);
-  return rule === "off" ? onesLike(norm) : mul(norm, scale / Math.sqrt(d));
+/** What π balances, of `s XᵀX` or of a factor: `[b]`. `tr XᵀX = tr X Xᵀ`, and so for their norms. */
+function sizeOf(rule: Exclude<PiRule, "spectral">, side: Side, d: number): Tensor1D {
+  if ("factor" in side) return sizeOfFactor(rule, side.factor);
+  const { inner, scale } = side;
+  const ofInner = sizeOfFactor(rule, inner); // divided by N or √N where the factor's is by d or √d
+  if (rule === "off") return ofInner;
+  const ratio = inner.shape[1] / d;
+  return mul(ofInner, scale * (rule === "trace" ? ratio : Math.sqrt(ratio)));
 }
 
 /** `A` or `G` applied from the right: `V A`. */

@@ -150,6 +150,11 @@ export class Conv2dLayer implements KroneckerLayer {
       locations: T,
       backprops,
       fisher,
+      filters: {
+        taps: this.kernel[0] * this.kernel[1],
+        order: this.description.layout === "oihw" ? "chw" : "hwc",
+        bias,
+      },
       inputScale: 1 / examples,
       gradScale: 1 / (T * (fisher === "sampled" ? examples * backprops : examples)),
       inputs: (from, m) =>
@@ -199,7 +204,8 @@ function sizeOf(shape: readonly number[]): number {
 
 /** K-FAC-reduce: the mean patch and the summed gradient of each example stand for all its locations. */
 function reduced(source: RowSource, { inputs, outputGradients }: Statistics): Samples {
-  const { layer, groups: b, dIn, dOut, examples: n, locations: T, backprops, fisher } = source;
+  const { layer, groups: b, dIn, dOut, examples: n, locations: T, backprops, fisher, filters } =
+    source;
   const a = inputs &&
     tidy(() => mean<Tensor3D>(reshape(source.inputs(0, n), [b, n, T, dIn]), 2));
   const g = outputGradients && tidy(() => {
@@ -207,7 +213,7 @@ function reduced(source: RowSource, { inputs, outputGradients }: Statistics): Sa
     return concat(Array.from({ length: backprops }, (_, k) => summed(k)), 1);
   });
   source.dispose();
-  return new RowSamples(a ?? null, g ?? null, { layer, fisher, backprops });
+  return new RowSamples(a ?? null, g ?? null, { layer, fisher, backprops, filters });
 }
 
 /**

@@ -125,6 +125,7 @@ export class DenseLayer implements KroneckerLayer {
       locations: s,
       backprops,
       fisher,
+      filters: null,
       inputScale: 1 / realPlaces,
       gradScale: 1 / (fisher === "sampled" ? n * backprops : n),
       inputs: (from, m) =>

@@ -1,0 +1,300 @@
+/**
+ * What all stateless calls share: layers side by side, one read-back, errors that name their layer.
+ *
+ * A call says what it does for a layer ({@linkcode LayerWork}) and gets the rest: simultaneous linear algebra in one
+ * batch, one read for all answers, finite results or a refusal, `on_error: skip`.
+ *
+ * @module
+ */
+import { engine as tfEngine, type Tensor } from "@tensorflow/tfjs-core";
+import type { Engine } from "@/engine/mod.ts";
+import { CurvdError, packError } from "@/errors.ts";
+import {
+  BatchedLinearAlgebra,
+  type LinearAlgebra,
+  type Outcome,
+  type Report,
+  settle,
+} from "@/linalg/mod.ts";
+import { type Document, firstNonFinite, tensorOf, type WireTensor } from "@/wire/mod.ts";
+
+/** What a layer answers, before it is read. */
+export interface LayerOutcome {
+  /** By wire name; read and disposed by {@linkcode answerLayers}. */
+  readonly tensors: Readonly<Record<string, Tensor>>;
+  /** Plain fields of the answer. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** By factor: one report a matrix. */
+  readonly reports?: Readonly<Record<string, readonly Report[]>>;
+  /** Numbers on the device that become plain fields: a scalar a number, `[1]` too, `[b]` a list. */
+  readonly numbers?: Readonly<Record<string, Tensor>>;
+  /** Largest eigenvalue of the undamped curvature: tells which damping would serve where the result is not finite. */
+  readonly largest?: Tensor;
+}
+
+/** Parameters every stateless call has. */
+export interface CallParameters {
+  readonly on_error: "fail" | "skip";
+  readonly verify: "estimate" | "full";
+}
+
+/** One layer's answer. */
+export type LayerAnswer = Record<string, unknown>;
+
+export interface Answered {
+  readonly layers: Record<string, LayerAnswer>;
+  /** Request-wide fields that the work added. */
+  readonly fields: Record<string, unknown>;
+  readonly timing: { computeMs: number; readMs: number };
+  readonly warnings: string[];
+}
+
+/** The work of a call on the layers that are left: outcomes by layer, and what concerns all of them. */
+export type Work<L> = (
+  layers: ReadonlyMap<string, L>,
+  linalg: LinearAlgebra,
+) => Promise<{
+  readonly outcomes: ReadonlyMap<string, LayerOutcome>;
+  /** Numbers of the whole request that become plain fields. */
+  readonly numbers?: Readonly<Record<string, Tensor>>;
+  /** Whether these are lists even where they hold one number (a sweep of one). */
+  readonly lists?: boolean;
+  /** Fields computed on the host, in float64, from what is read with the answer. */
+  readonly finish?: {
+    readonly read: Readonly<Record<string, Tensor>>;
+    fields(arrays: Readonly<Record<string, Float32Array>>): Record<string, unknown>;
+  };
+}>;
+
+type Finish = NonNullable<Awaited<ReturnType<Work<unknown>>>["finish"]>;
+
+/** Work on independent layers. */
+export function eachLayer<L>(
+  work: (layer: L, name: string, linalg: LinearAlgebra) => Promise<LayerOutcome>,
+): Work<L> {
+  return async (layers, linalg) => ({ outcomes: await sideBySide(layers, work, linalg) });
+}
+
+/** Starts every layer before waiting for any, so that their linear algebra meets in one batch. */
+export async function sideBySide<L, R>(
+  layers: ReadonlyMap<string, L>,
+  work: (layer: L, name: string, linalg: LinearAlgebra) => Promise<R>,
+  linalg: LinearAlgebra,
+): Promise<Map<string, R>> {
+  const entries = [...layers];
+  const outcomes = await Promise.allSettled(
+    entries.map(([name, layer]) => naming(name, () => work(layer, name, linalg))),
+  );
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed) throw failed.reason;
+  return new Map(
+    outcomes.map((outcome, i) => [entries[i][0], (outcome as PromiseFulfilledResult<R>).value]),
+  );
+}
+
+/**
+ * Runs a call.
+ *
+ * @param prepare looks at a layer's request on the host: shapes, values. Its result is what `work` sees.
+ * @throws CurvdError of the first layer that fails, unless `on_error` is `skip`.
+ */
+export async function answerLayers<R, L>(
+  engine: Engine,
+  requested: Readonly<Record<string, R>>,
+  { on_error, verify }: CallParameters,
+  prepare: (layer: R, name: string) => L,
+  work: Work<L>,
+): Promise<Answered> {
+  const failed = new Map<string, CurvdError>();
+  const layers = new Map<string, L>();
+  const skipping = (error: unknown): void => {
+    const cause = attributed(error);
+    const { layer } = cause.facts;
+    if (on_error === "fail" || layer === undefined || !(layer in requested)) throw cause;
+    failed.set(layer, cause);
+    layers.delete(layer);
+  };
+  for (const [name, layer] of Object.entries(requested)) {
+    try {
+      layers.set(name, await naming(name, () => prepare(layer, name)));
+    } catch (error) {
+      skipping(error);
+    }
+  }
+  for (;;) {
+    try {
+      const answered = await attempt(engine, layers, work, verify === "full");
+      for (const [name, error] of failed) answered.layers[name] = { error: problemOf(error) };
+      answered.warnings.push(...[...failed.keys()].map((name) => `layer "${name}" was skipped`));
+      return answered;
+    } catch (error) {
+      skipping(error);
+    }
+  }
+}
+
+/** One try at all the layers that are left. Whatever it makes on the device is gone afterwards, also when it fails. */
+async function attempt<L>(
+  engine: Engine,
+  layers: ReadonlyMap<string, L>,
+  work: Work<L>,
+  verifyFully: boolean,
+): Promise<Answered> {
+  interface Slot {
+    readonly at: number;
+    readonly shape: readonly number[];
+  }
+  interface Plan {
+    readonly layers: Map<string, { outcome: LayerOutcome; slots: Record<string, Slot> }>;
+    readonly numbers: Record<string, Slot>;
+    readonly lists: boolean;
+    readonly finish: { slots: Record<string, Slot>; of: Finish | undefined };
+  }
+  tfEngine().startScope();
+  try {
+    const { arrays, keep: plan, timing } = await settle(
+      engine,
+      async (linalg): Promise<Outcome<() => Plan>> => {
+        const batched = new BatchedLinearAlgebra(linalg);
+        const { outcomes, numbers = {}, lists = false, finish } = await work(layers, batched);
+        const read: Tensor[] = [];
+        const slot = (tensor: Tensor): Slot => ({ at: read.push(tensor) - 1, shape: tensor.shape });
+        const slots = (tensors: Readonly<Record<string, Tensor | undefined>>) =>
+          Object.fromEntries(
+            Object.entries(tensors).flatMap(([field, t]) => t ? [[field, slot(t)] as const] : []),
+          );
+        const planned: Plan = {
+          layers: new Map(
+            [...outcomes].map(([name, outcome]) => {
+              const { tensors, numbers = {}, largest } = outcome;
+              return [name, { outcome, slots: slots({ ...tensors, ...numbers, largest }) }];
+            }),
+          ),
+          numbers: slots(numbers),
+          lists,
+          finish: { slots: slots(finish?.read ?? {}), of: finish },
+        };
+        return { read, keep: () => planned };
+      },
+      { verifyFully },
+    );
+    const { layers: planned, numbers, lists, finish } = plan();
+    const layerAnswers = [...planned].map(([name, { outcome, slots }]) => {
+      const answer: LayerAnswer = {};
+      for (const field of Object.keys(outcome.tensors)) {
+        const { at, shape } = slots[field];
+        const largest = slots.largest && arrays[slots.largest.at];
+        answer[field] = finite(
+          tensorOf(shape, arrays[at]),
+          { layer: name, tensor: field },
+          largest,
+        );
+      }
+      for (const field of Object.keys(outcome.numbers ?? {})) {
+        answer[field] = plain(arrays[slots[field].at]);
+      }
+      Object.assign(answer, outcome.fields);
+      if (outcome.reports) answer.diagnostics = diagnostics(outcome.reports);
+      return [name, answer] as const;
+    });
+    return {
+      layers: Object.fromEntries(layerAnswers),
+      fields: {
+        ...Object.fromEntries(
+          Object.entries(numbers).map((
+            [field, { at }],
+          ) => [field, lists ? [...arrays[at]] : plain(arrays[at])]),
+        ),
+        ...finish.of?.fields(
+          Object.fromEntries(Object.entries(finish.slots).map(([k, { at }]) => [k, arrays[at]])),
+        ),
+      },
+      timing,
+      warnings: [],
+    };
+  } finally {
+    tfEngine().endScope();
+  }
+}
+
+/** The document of a call. */
+export function documentOf({ layers, fields, timing, warnings }: Answered): Document {
+  return {
+    layers,
+    ...fields,
+    timing: { wait_ms: 0, compute_ms: timing.computeMs, read_ms: timing.readMs, total_ms: 0 },
+    warnings,
+  };
+}
+
+function plain(values: Float32Array): number | number[] {
+  return values.length === 1 ? values[0] : [...values];
+}
+
+/** A stack of one matrix reports plainly, several in lists. */
+function diagnostics(
+  reports: Readonly<Record<string, readonly Report[]>>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(reports).map((
+      [factor, all],
+    ) => [factor, all.length === 1 ? all[0] : worst(all)]),
+  );
+}
+
+/** Of the groups of a convolution: the largest of each number. */
+function worst(reports: readonly Report[]): Report {
+  const merged = { ...reports[0] } as Record<string, number | string>;
+  for (const report of reports) {
+    for (const [fact, value] of Object.entries(report)) {
+      if (typeof value === "number") merged[fact] = Math.max(Number(merged[fact] ?? value), value);
+      else if (value === "float64") merged[fact] = value;
+    }
+  }
+  return merged as unknown as Report;
+}
+
+/** A result that left float32, or was divided by zero, is refused with a damping that would serve. */
+function finite(
+  tensor: WireTensor,
+  place: { layer: string; tensor: string },
+  largest: Float32Array | undefined,
+): WireTensor {
+  const at = firstNonFinite(tensor.data);
+  if (at < 0) return tensor;
+  const serving = largest && Number((Math.max(...largest) * 1e-6).toPrecision(2));
+  throw new CurvdError(
+    "not-positive-definite",
+    `Layer "${place.layer}": ${place.tensor} is not finite: the curvature is singular at this damping, or out of float32's range`,
+    {
+      ...place,
+      value: String(tensor.data[at]),
+      suggestion: serving ? `damping ${serving} would serve` : "a larger damping, or scaled inputs",
+    },
+  );
+}
+
+/** Runs something of one layer; its errors get the layer's name unless they have one. */
+async function naming<T>(layer: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const cause = attributed(error);
+    throw cause.facts.layer === undefined ? cause.with({ layer }) : cause;
+  }
+}
+
+/** Gives an error of linear algebra, which knows only a problem's name (`fc1.A`), its layer and tensor. */
+function attributed(error: unknown): CurvdError {
+  if (!(error instanceof CurvdError)) throw error;
+  const { problem, ...facts } = error.facts;
+  if (typeof problem !== "string") return error;
+  const [, layer, tensor] = /^(.*)\.(\w+)[^.]*$/.exec(problem) ?? [];
+  return new CurvdError(error.code, error.message, { ...facts, layer, tensor }, { cause: error });
+}
+
+/** A failed layer's `error`: what the problem document would say, without its HTTP side. */
+function problemOf(error: CurvdError): Record<string, unknown> {
+  const { code, message, facts } = packError(error);
+  return { code, message, facts };
+}

@@ -1,0 +1,26 @@
+/**
+ * The handlers of the stateless calls, by the noun of their URL.
+ *
+ * @module
+ */
+import type { Engine } from "@/engine/mod.ts";
+import type { Document } from "@/wire/mod.ts";
+import type { CallName } from "../protocol.ts";
+import { eigenbases } from "./eigenbases.ts";
+import { factors } from "./factors.ts";
+import { inverseRoots } from "./inverse_roots.ts";
+import { inverses } from "./inverses.ts";
+import { scalings } from "./scalings.ts";
+import { updates } from "./updates.ts";
+
+/** Takes a document its schema accepted, answers one. */
+export type CallHandler = (engine: Engine, request: never) => Promise<Document>;
+
+export const CALL_HANDLERS: Partial<Record<CallName, CallHandler>> = {
+  factors,
+  inverses,
+  eigenbases,
+  scalings,
+  updates,
+  "inverse-roots": inverseRoots,
+};

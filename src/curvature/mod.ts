@@ -1,0 +1,34 @@
+/**
+ * Curvature: layers, their statistics, and the methods that precondition with them.
+ *
+ * @module
+ */
+export * from "./layer/mod.ts";
+export { type Fisher, meanGradient, type PairProducts, type Samples } from "./samples.ts";
+export {
+  clipped,
+  piOfFactors,
+  piOfSizes,
+  piOfSpectra,
+  type PiRule,
+  shifts,
+  sizeOfFactor,
+  sizeOfSpectrum,
+} from "./damping.ts";
+export * from "./method.ts";
+export { dampedInverses, KroneckerInverse } from "./kronecker_factors.ts";
+export { klClipFactor } from "./kl_clip.ts";
+export * from "./quadratic_model.ts";
+export * from "./registry.ts";
+export {
+  findCorrectedTerms,
+  findLeadingTerm,
+  findTermsByDeflation,
+  findTermsByLanczos,
+  type KroneckerTerms,
+  type TermFinder,
+  termsPreconditioner,
+} from "./kpsvd.ts";
+export { kroneckerSpectral } from "./eigenbasis.ts";
+export { scaledPreconditioner } from "./ekfac.ts";
+export { embeddingInverse, embeddingInverses } from "./embedding_block.ts";
