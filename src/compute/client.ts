@@ -65,25 +65,32 @@ class ComputeClient implements Compute {
     const started = Promise.withResolvers<void>();
     const worker = this.open();
     this.#worker = worker;
+    let isOpen = false;
+    const fail = (error: CurvdError) => {
+      if (this.#worker !== worker) return; // a last word of one that was given up
+      this.#drop(worker, error);
+      if (isOpen) this.#restart(error);
+      started.reject(error);
+    };
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
-      if (data.type === "ready") {
-        this.offer = data.offer;
-        this.#isReady = true;
-        this.#restartMs = FIRST_RESTART_MS;
-        started.resolve();
-      } else if (data.type === "failed") {
-        const error = unpackError(data.error);
-        this.#drop(worker, error);
-        started.reject(error);
-      } else {
-        this.#receive(worker, data);
+      switch (data.type) {
+        case "ready":
+          isOpen = true;
+          this.offer = data.offer;
+          this.#isReady = true;
+          this.#restartMs = FIRST_RESTART_MS;
+          return started.resolve();
+        case "failed":
+          return fail(unpackError(data.error));
+        case "lost":
+          return fail(new CurvdError("device-lost", `The device was lost: ${data.reason}`));
+        default:
+          return this.#receive(data);
       }
     });
     worker.addEventListener("error", (event) => {
       event.preventDefault(); // unhandled, it would end the server
-      const error = new CurvdError("device-lost", `The compute Worker died: ${event.message}`);
-      started.reject(error);
-      if (this.#worker === worker) this.#lose(worker, error);
+      fail(new CurvdError("device-lost", `The compute Worker died: ${event.message}`));
     });
     worker.postMessage({ type: "start", settings: this.settings } satisfies ToWorker);
     return started.promise;
@@ -124,6 +131,7 @@ class ComputeClient implements Compute {
     clearTimeout(this.#restartTimer);
     if (this.#inFlight.size > 0) await this.#idle.promise;
     if (this.#isReady) {
+      this.#stopped = Promise.withResolvers<void>();
       this.#post({ type: "stop" });
       await this.#stopped.promise;
     }
@@ -157,7 +165,7 @@ class ComputeClient implements Compute {
     return entry;
   }
 
-  #receive(worker: Worker, message: Exclude<FromWorker, { type: "ready" | "failed" }>): void {
+  #receive(message: Extract<FromWorker, { type: "answer" | "device" | "error" | "stopped" }>) {
     switch (message.type) {
       case "answer":
         return this.#settle(message.id)?.resolve(message.answer);
@@ -165,31 +173,28 @@ class ComputeClient implements Compute {
         return this.#settle(message.id)?.resolve(message.report);
       case "error":
         return this.#settle(message.id)?.reject(unpackError(message.error));
-      case "lost":
-        return this.#lose(worker, new CurvdError("device-lost", message.reason));
       case "stopped":
         return this.#stopped.resolve();
     }
   }
 
-  /** Fails what was in flight and starts another Worker after a pause. */
-  #lose(worker: Worker, error: CurvdError): void {
-    this.#drop(worker, error);
-    if (this.#isClosing) return this.#stopped.resolve();
-    console.error(`${error.message}; opening the device again in ${this.#restartMs} ms`);
-    this.#restartTimer = setTimeout(() => {
-      this.start().catch((error) => {
-        if (!this.#isClosing && this.#worker === undefined) this.#lose(worker, error);
-      });
-    }, this.#restartMs);
-    this.#restartMs = Math.min(2 * this.#restartMs, LAST_RESTART_MS);
-  }
-
+  /** Ends a Worker and fails what it was doing. */
   #drop(worker: Worker, error: CurvdError): void {
     worker.terminate();
     this.#worker = undefined;
     this.#isReady = false;
+    this.#stopped.resolve();
     for (const id of [...this.#inFlight.keys()]) this.#settle(id)?.reject(error);
+  }
+
+  /** Starts another Worker after a pause, and again until one opens. */
+  #restart(error: unknown): void {
+    if (this.#isClosing) return;
+    console.error(`${error}; opening the device again in ${this.#restartMs} ms`);
+    this.#restartTimer = setTimeout(() => {
+      this.start().catch((error) => this.#restart(error));
+    }, this.#restartMs);
+    this.#restartMs = Math.min(2 * this.#restartMs, LAST_RESTART_MS);
   }
 
   #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {

@@ -2,7 +2,7 @@
 import {
   deepStrictEqual as deepEqual,
   match,
-  notEqual,
+  notStrictEqual as notEqual,
   ok,
   strictEqual as equal,
 } from "node:assert/strict";

@@ -1,0 +1,81 @@
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  strictEqual as equal,
+  throws,
+} from "node:assert/strict";
+import { ConfigError, helpText, readConfig } from "../src/config.ts";
+
+const read = (environment: Record<string, string> = {}) => readConfig((name) => environment[name]);
+
+Deno.test("without settings curvd listens on 127.0.0.1:5322 and chooses its engine", () => {
+  deepEqual(read(), {
+    host: "127.0.0.1",
+    port: 5322,
+    engine: "auto",
+    blas: "auto",
+    maxBodyBytes: 256 * 2 ** 20,
+    isUnderNpx: false,
+  });
+  ok(Object.isFrozen(read()));
+});
+
+Deno.test("settings are read, and an empty one counts as absent", () => {
+  const config = read({
+    CURVD_PORT: "0",
+    CURVD_HOST: "",
+    CURVD_ENGINE: "cpu",
+    CURVD_BLAS: "/usr/lib/libblas.so",
+    CURVD_MAX_BODY_MB: "1",
+    npm_command: "exec",
+  });
+  deepEqual(config, {
+    host: "127.0.0.1",
+    port: 0,
+    engine: "cpu",
+    blas: "/usr/lib/libblas.so",
+    maxBodyBytes: 2 ** 20,
+    isUnderNpx: true,
+  });
+});
+
+Deno.test("a wrong value is refused, naming the setting and what it may be", () => {
+  const wrong: [name: string, value: string][] = [
+    ["CURVD_PORT", "http"],
+    ["CURVD_PORT", "65536"],
+    ["CURVD_PORT", "-1"],
+    ["CURVD_PORT", "1e3"],
+    ["CURVD_ENGINE", "cuda"],
+    ["CURVD_MAX_BODY_MB", "0"],
+    ["CURVD_MAX_BODY_MB", "1.5"],
+  ];
+  for (const [name, value] of wrong) {
+    throws(() => read({ [name]: value }), (error: Error) => {
+      ok(error instanceof ConfigError);
+      match(error.message, new RegExp(`^${name} must be .*"${value}"`));
+      return true;
+    });
+  }
+});
+
+Deno.test("a host that others can reach needs CURVD_OPEN=1", () => {
+  for (const host of ["0.0.0.0", "::", "192.168.1.5", "example.org", "127.0.0.1.example.org"]) {
+    throws(() => read({ CURVD_HOST: host }), /CURVD_OPEN=1/);
+    equal(read({ CURVD_HOST: host, CURVD_OPEN: "1" }).host, host);
+  }
+  for (const host of ["127.0.0.1", "127.1.2.3", "localhost", "::1"]) {
+    equal(read({ CURVD_HOST: host }).host, host);
+  }
+  equal(read({ CURVD_HOST: "[::1]" }).host, "::1");
+  throws(() => read({ CURVD_HOST: "0.0.0.0", CURVD_OPEN: "yes" }), /CURVD_OPEN must be/);
+});
+
+Deno.test("--help names every setting that readConfig() looks up", () => {
+  const asked = new Set<string>();
+  readConfig((name) => {
+    asked.add(name);
+    return name === "CURVD_HOST" ? "0.0.0.0" : name === "CURVD_OPEN" ? "1" : undefined;
+  });
+  for (const name of asked) if (name.startsWith("CURVD_")) ok(helpText().includes(name), name);
+});
