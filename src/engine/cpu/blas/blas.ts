@@ -9,6 +9,7 @@
 import type { EngineFacts } from "../../engine.ts";
 import type { GramSize, ProductSize } from "../products.ts";
 import { type BlasLibrary, integer, letter } from "./symbols.ts";
+import { Scratch } from "./scratch.ts";
 import { ThreadGate } from "./threads.ts";
 
 /** A matrix in either precision; it decides which routine is called. */
@@ -25,6 +26,9 @@ const VECTORS = letter("V");
 const NON_UNIT = letter("N");
 const ROW_MAJOR = letter("R");
 
+/** Sides up to this are inverted within 0.3 ms, so the event loop need not be spared. */
+const SMALL = 128;
+
 /** The same triangle, column-major. */
 const OF_LAPACK = { lower: UPPER, upper: LOWER };
 
@@ -34,6 +38,7 @@ export class Blas {
   readonly library: string;
   readonly #symbols: BlasLibrary["symbols"];
   readonly #gate: ThreadGate;
+  readonly #scratch = new Scratch();
 
   constructor(
     library: BlasLibrary,
@@ -116,7 +121,10 @@ export class Blas {
   }
 
   /** `A⁻¹` in place, one triangle only. @returns as {@linkcode cholesky}. */
-  choleskyInverse(a: Real, d: number, triangle: Triangle): Promise<number> {
+  choleskyInverse(a: Real, d: number, triangle: Triangle): Promise<number> | number {
+    if (a instanceof Float32Array && d <= SMALL && this.#gate.prepareSmall()) {
+      return this.#invertNow(a, d, triangle);
+    }
     return this.#gate.run(d, async () => {
       const failed = await this.#potrf(a, d, triangle);
       if (failed !== 0) return failed;
@@ -148,17 +156,25 @@ export class Blas {
     const syevd = single ? this.#symbols.ssyevd_ : this.#symbols.dsyevd_;
     const Values = single ? Float32Array : Float64Array;
     const values = new Values(d);
-    // What LAPACK asks for at least; its optimum differs only for tiny matrices.
-    const work = new Values(1 + 6 * d + 2 * d * d);
     const integers = new Int32Array(3 + 5 * d);
     const info = integer(0);
     const side = integer(d);
-    const sizes = [integer(work.length), integer(integers.length)];
-    await this.#gate.run(
-      d,
-      () => syevd(VECTORS, LOWER, side, a, side, values, work, sizes[0], integers, sizes[1], info),
-    );
+    const least = 1 + 6 * d + 2 * d * d; // its optimum differs only for tiny matrices
+    const sizes = [integer(least), integer(integers.length)];
+    await this.#gate.run(d, async () => {
+      const work = this.#scratch.take(single ? least : 2 * least);
+      const reals = single ? work : new Float64Array(work.buffer, 0, least);
+      await syevd(VECTORS, UPPER, side, a, side, values, reals, sizes[0], integers, sizes[1], info);
+      this.#scratch.give(work);
+    });
     return info[0] === 0 ? values as R : null;
+  }
+
+  #invertNow(a: Float32Array<ArrayBuffer>, d: number, triangle: Triangle): number {
+    const side = integer(d), info = integer(0);
+    this.#symbols.spotrf_now(OF_LAPACK[triangle], side, a, side, info);
+    if (info[0] === 0) this.#symbols.spotri_now(OF_LAPACK[triangle], side, a, side, info);
+    return info[0];
   }
 
   async #potrf(a: Real, d: number, triangle: Triangle): Promise<number> {

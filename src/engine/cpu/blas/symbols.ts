@@ -3,7 +3,8 @@
  *
  * Every argument is a pointer; the hidden lengths of one-letter strings may be left out on every ABI we meet. LAPACK calls
  * are nonblocking: they run on a thread of Deno's pool, and their arrays must stay alive and untouched until the
- * promise resolves. Products are blocking, because a TensorFlow.js kernel must answer at once.
+ * promise resolves. Products are blocking, because a TensorFlow.js kernel must answer at once, and so is (`…_now`) what
+ * takes less time than the way to the pool and back.
  *
  * @module
  */
@@ -27,8 +28,10 @@ export const SYMBOLS = {
   dgemm_: blocking(13),
   ssyrk_: blocking(10),
   spotrf_: nonblocking(5),
+  spotrf_now: { ...blocking(5), name: "spotrf_" },
   dpotrf_: nonblocking(5),
   spotri_: nonblocking(5),
+  spotri_now: { ...blocking(5), name: "spotri_" },
   dpotri_: nonblocking(5),
   strtri_: nonblocking(6),
   dtrtri_: nonblocking(6),
