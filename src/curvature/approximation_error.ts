@@ -24,14 +24,17 @@ export type HostApproximation =
     readonly Q_G: Float64Array;
     readonly S: Float64Array;
   }
-  /** Diagonal blocks `M [blocks, d, d]` over index sets of vec(∇W), row-major. */
-  | {
-    readonly kind: "blocks";
-    readonly M: Float64Array;
-    readonly d: number;
-    /** Where block k's features stand in vec(∇W). */
-    indices(k: number): readonly number[];
-  };
+  /** Diagonal blocks over index sets of vec(∇W). */
+  | { readonly kind: "blocks"; readonly sets: readonly BlockSet[] };
+
+/** Blocks of one size. */
+export interface BlockSet {
+  /** `[blocks, d, d]`. */
+  readonly M: Float64Array;
+  readonly d: number;
+  /** Where block k's features stand in vec(∇W), row-major. */
+  indices(k: number): readonly number[];
+}
 
 /** `‖F − F̂‖²` of one block, beside `‖F‖²`. */
 export function squaredError(
@@ -74,8 +77,13 @@ function products(
       const moments = samples.secondMoments(Q_A, Q_G);
       return { inner: dot(moments, S), norm: spectralNorm(approximation, samples, float64) };
     }
-    case "blocks":
-      return blockProducts(samples, approximation);
+    case "blocks": {
+      const parts = approximation.sets.map((set) => blockProducts(samples, set));
+      return {
+        inner: parts.reduce((sum, { inner }) => sum + inner, 0),
+        norm: parts.reduce((sum, { norm }) => sum + norm, 0),
+      };
+    }
   }
 }
 
@@ -94,7 +102,7 @@ function spectralNorm(
 
 function blockProducts(
   samples: HostSamples,
-  { M, d, indices }: HostApproximation & { kind: "blocks" },
+  { M, d, indices }: BlockSet,
 ): { inner: number; norm: number } {
   const blocks = M.length / (d * d);
   let inner = 0;
@@ -141,12 +149,13 @@ export function denseApproximation(
       return float64.matMul(KS, K, { m: D, k: D, n: D, transposeB: true });
     }
     case "blocks": {
-      const { M, d, indices } = approximation;
       const dense = new Float64Array(D * D);
-      for (let k = 0; k < M.length / (d * d); k++) {
-        const at = indices(k);
-        for (let i = 0; i < d; i++) {
-          for (let j = 0; j < d; j++) dense[at[i] * D + at[j]] = M[(k * d + i) * d + j];
+      for (const { M, d, indices } of approximation.sets) {
+        for (let k = 0; k < M.length / (d * d); k++) {
+          const at = indices(k);
+          for (let i = 0; i < d; i++) {
+            for (let j = 0; j < d; j++) dense[at[i] * D + at[j]] = M[(k * d + i) * d + j];
+          }
         }
       }
       return dense;

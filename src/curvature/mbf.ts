@@ -34,7 +34,7 @@ import {
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import { gram, type Report, type Stack } from "@/linalg/mod.ts";
-import type { Context, LayerMethod, Preconditioner } from "./method.ts";
+import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
 import type { Filters, Samples } from "./samples.ts";
 
 /** A stack of blocks, and how a gradient's rows meet them. */
@@ -54,10 +54,7 @@ export const BLOCKS_BUDGET_BYTES = 2 ** 30;
 
 export const mbf: LayerMethod<Samples, MiniBlocks> = {
   observe(samples, { options }) {
-    if (samples.filters) return Promise.resolve(filterBlocks(samples, samples.filters));
-    return Promise.resolve(
-      options.mbfBlocks === "averaged" ? averagedBlock(samples) : neuronBlocks(samples),
-    );
+    return Promise.resolve(miniBlocks(samples, options));
   },
 
   async refresh(blocks, { name, linalg, options }) {
@@ -92,6 +89,15 @@ export const mbf: LayerMethod<Samples, MiniBlocks> = {
 
   direct: woodburyBlocks,
 };
+
+/** The blocks of a batch; the caller disposes `M` and `biasMoments`. */
+export function miniBlocks(
+  samples: Samples,
+  { mbfBlocks }: Pick<MethodOptions, "mbfBlocks">,
+): MiniBlocks {
+  if (samples.filters) return filterBlocks(samples, samples.filters);
+  return mbfBlocks === "averaged" ? averagedBlock(samples) : neuronBlocks(samples);
+}
 
 /** `M_o = w Σ_i P_i[o,:]ᵀ P_i[o,:] [d_out, d_in, d_in]`. */
 function neuronBlocks(samples: Samples): MiniBlocks {

@@ -17,6 +17,17 @@ export {
 } from "./damping.ts";
 export * from "./method.ts";
 export { dampedInverses, KroneckerInverse } from "./kronecker_factors.ts";
+export { approximationsOf, termsOnHost } from "./approximation.ts";
+export {
+  denseApproximation,
+  denseFisher,
+  type HostApproximation,
+  relativeError,
+  singularValues,
+  squaredError,
+} from "./approximation_error.ts";
+export { type HostSamples, hostSamples } from "./host_samples.ts";
+export { rootFactors, traceFactors } from "./tkfac.ts";
 export { klClipFactor } from "./kl_clip.ts";
 export * from "./quadratic_model.ts";
 export * from "./registry.ts";

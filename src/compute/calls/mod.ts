@@ -6,10 +6,12 @@
 import type { Engine } from "@/engine/mod.ts";
 import type { Document } from "@/wire/mod.ts";
 import type { CallName } from "../protocol.ts";
+import { approximationErrors } from "./approximation_errors.ts";
 import { eigenbases } from "./eigenbases.ts";
 import { factors } from "./factors.ts";
 import { inverseRoots } from "./inverse_roots.ts";
 import { inverses } from "./inverses.ts";
+import { kroneckerTerms } from "./kronecker_terms.ts";
 import { scalings } from "./scalings.ts";
 import { updates } from "./updates.ts";
 
@@ -22,5 +24,7 @@ export const CALL_HANDLERS: Partial<Record<CallName, CallHandler>> = {
   eigenbases,
   scalings,
   updates,
+  "kronecker-terms": kroneckerTerms,
+  "approximation-errors": approximationErrors,
   "inverse-roots": inverseRoots,
 };

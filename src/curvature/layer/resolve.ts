@@ -81,8 +81,8 @@ function resolveDense(
   }
   expectBiases(name, shapes, dOut);
   expectFactors(name, shapes, { groups: 1, dIn: layer.dIn, dOut: dOut ?? null, bias });
-  const places = inputs?.slice(0, -1) ?? grads!.slice(Number(backpropAxis), -1);
   if (inputs || grads) {
+    const places = inputs?.slice(0, -1) ?? grads!.slice(Number(backpropAxis), -1);
     if (places.length < 1 || places.length > 2) {
       throw inputs
         ? misshapen(name, "inputs", inputs, "[n, d_in] or [n, s, d_in]")
