@@ -4,7 +4,7 @@
  * @module
  */
 import { startCompute } from "@/compute/mod.ts";
-import { type Config, helpText, readConfig } from "@/config.ts";
+import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchForShutdown } from "@/shutdown.ts";
 import { Codec } from "@/wire/mod.ts";
 import { listen } from "./routes/listen.ts";
@@ -24,6 +24,7 @@ if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
 
 /** Serves until told to stop, then finishes what was begun. */
 async function serve(config: Config): Promise<void> {
+  quietMesa();
   const shutdown = watchForShutdown(config.isUnderNpx);
   const codec = new Codec();
   const compute = await startCompute(config);

@@ -62,7 +62,7 @@ export function sharedComponents(): Record<string, unknown> {
     headers: {
       RequestId: { description: "Id of the request, a problem's `instance`", schema: requestId },
       ServerTiming: {
-        description: "Milliseconds of decoding, waiting, computing and reading, as the W3C has it",
+        description: "Milliseconds of receiving, waiting, computing and reading, in the W3C's form",
         schema: { type: "string" },
       },
     },

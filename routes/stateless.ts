@@ -52,12 +52,12 @@ export function handlerOf({ call, request }: StatelessCall, services: CallServic
     const started = performance.now();
     const { document, answerIn } = await readDocument(c, codec, maxBodyBytes);
     const valid = validate(request, document);
-    const decodedMs = performance.now() - started;
+    const receivedMs = performance.now() - started;
 
     const answer = await compute.call(call, valid, { signal: c.req.raw.signal });
     const named = withProblems(answer, c.get("requestId"));
     return await writeDocument(c, named, codec, answerIn, valid.output ?? PLAIN_OUTPUT, {
-      "server-timing": serverTiming({ decode_ms: decodedMs, ...timingOf(answer) }),
+      "server-timing": serverTiming({ receive_ms: receivedMs, ...timingOf(answer) }),
     });
   };
 }

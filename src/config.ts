@@ -1,5 +1,5 @@
 /**
- * The environment as one frozen {@linkcode Config}. Nothing else reads `Deno.env`.
+ * The environment as one frozen {@linkcode Config}. Nothing else touches `Deno.env`.
  *
  * @module
  */
@@ -79,6 +79,16 @@ export function readConfig(lookup: Lookup = Deno.env.get): Config {
     maxBodyBytes: integer(SETTINGS.maxBodyMb, textOf, 1, 4096) * 2 ** 20,
     isUnderNpx: lookup("npm_command") === "exec",
   });
+}
+
+/**
+ * Names a folder for sockets where there is none. Mesa looks there for a compositor, which computing
+ * needs not, and prints two lines of error where it cannot look.
+ */
+export function quietMesa(): void {
+  if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) {
+    Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+  }
 }
 
 /** What `--help` prints. */

@@ -98,11 +98,11 @@ Deno.test("a large answer comes whole, in chunks", async () => {
   app.codec.close();
 });
 
-Deno.test("Server-Timing tells what the answer's timing tells, and the decoding", async () => {
+Deno.test("Server-Timing tells what the answer's timing tells, and the receiving", async () => {
   const response = await post(appWith(), INVERSES);
   match(
     response.headers.get("server-timing")!,
-    /^decode;dur=[\d.]+, wait;dur=0\.10, compute;dur=2\.00, read;dur=0\.50, total;dur=2\.60$/,
+    /^receive;dur=[\d.]+, wait;dur=0\.10, compute;dur=2\.00, read;dur=0\.50, total;dur=2\.60$/,
   );
   await response.body?.cancel();
 });
