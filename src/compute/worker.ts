@@ -65,7 +65,7 @@ async function answer(
     if (aborted.delete(id)) {
       throw new CurvdError("aborted", "The client left before its work began");
     }
-    const answer = await CALL_HANDLERS[call]!(engine, request as never);
+    const answer = await CALL_HANDLERS[call](engine, request as never);
     const ended = performance.now();
     answer.timing = {
       ...(answer.timing as Record<string, number>),

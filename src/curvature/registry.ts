@@ -223,13 +223,18 @@ export function modelMethod(name: MethodName): ModelMethod<Samples> | null {
 }
 
 /** Refuses a kind of layer that a method does not take. @throws CurvdError `unsupported` naming the kinds offered. */
-export function expectKind(name: MethodName, { kind, name: layer }: Layer): void {
-  const { layers } = METHODS[name];
+export function expectKind(method: MethodName, { kind, name }: Layer): void {
+  expectKindOf(method, kind, name);
+}
+
+/** {@linkcode expectKind} where there is no layer yet. */
+export function expectKindOf(method: MethodName, kind: LayerKind, layer: string): void {
+  const { layers } = METHODS[method];
   if (layers.includes(kind)) return;
   throw new CurvdError(
     "unsupported",
-    `Layer "${layer}": ${name} is not offered for ${kind} layers, only for ${layers.join(", ")}`,
-    { layer, value: kind, limit: layers, suggestion: `send this layer with method kfac` },
+    `Layer "${layer}": ${method} is not offered for ${kind} layers, only for ${layers.join(", ")}`,
+    { layer, value: kind, limit: layers, suggestion: "send this layer with method kfac" },
   );
 }
 

@@ -12,13 +12,14 @@ import { factors } from "./factors.ts";
 import { inverseRoots } from "./inverse_roots.ts";
 import { inverses } from "./inverses.ts";
 import { kroneckerTerms } from "./kronecker_terms.ts";
+import { plan } from "./plan.ts";
 import { scalings } from "./scalings.ts";
 import { updates } from "./updates.ts";
 
 /** Takes a document its schema accepted, answers one. */
 export type CallHandler = (engine: Engine, request: never) => Promise<Document>;
 
-export const CALL_HANDLERS: Partial<Record<CallName, CallHandler>> = {
+export const CALL_HANDLERS: Readonly<Record<CallName, CallHandler>> = {
   factors,
   inverses,
   eigenbases,
@@ -27,4 +28,5 @@ export const CALL_HANDLERS: Partial<Record<CallName, CallHandler>> = {
   "kronecker-terms": kroneckerTerms,
   "approximation-errors": approximationErrors,
   "inverse-roots": inverseRoots,
+  plan,
 };

@@ -18,5 +18,6 @@ export type {
   Shapes,
   Statistics,
 } from "./layer.ts";
+export { outputImage, samePadding } from "./patches.ts";
 export { packedSide, resolveLayer, type Sizes } from "./resolve.ts";
 export { ScaleAndShiftLayer, TangentSamples } from "./scale_and_shift.ts";

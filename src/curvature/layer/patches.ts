@@ -33,7 +33,10 @@ export interface PatchGeometry {
 
 /** Output rows and columns: `⌊(h + pads − dilation·(k − 1) − 1)/stride⌋ + 1`. */
 export function outputImage(
-  { image, kernel, strides, dilations, padding }: PatchGeometry,
+  { image, kernel, strides, dilations, padding }: Omit<
+    PatchGeometry,
+    "channels" | "groups" | "order"
+  >,
 ): [number, number] {
   const side = (i: 0 | 1) =>
     Math.floor(

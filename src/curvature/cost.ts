@@ -1,0 +1,175 @@
+/**
+ * What a method costs on a layer: multiplications in pairs with additions (FLOPs) by stage, and bytes.
+ *
+ * Leading terms only, of the algorithms as they are here: an estimate to plan with, before any data moves.
+ *
+ * @module
+ */
+import { BLOCKS_BUDGET_BYTES } from "./mbf.ts";
+import type { MethodName } from "./registry.ts";
+
+/** Sizes of a layer's blocks. */
+export interface LayerSize {
+  readonly kind: "dense" | "conv2d" | "embedding" | "scale_and_shift";
+  /** b, independent blocks. */
+  readonly groups: number;
+  /** Of one block, homogeneous coordinate included; an embedding's vocabulary; 2f of a normalisation layer. */
+  readonly dIn: number;
+  readonly dOut: number;
+  /** T, places an example. */
+  readonly locations: number;
+  /** kh·kw of a convolution, else 1. */
+  readonly taps: number;
+  /** Values of one example's input and of its output. */
+  readonly inputValues: number;
+  readonly outputValues: number;
+}
+
+/** Work by the operation that bounds it: products, Cholesky inverses, eigendecompositions. */
+export interface StageFlops {
+  readonly products: number;
+  readonly inverses: number;
+  readonly eigh: number;
+}
+
+export interface Cost {
+  readonly statistics: StageFlops;
+  readonly refresh: StageFlops;
+  readonly update: StageFlops;
+  /** What stays on the device between refreshes, and at most while it works. */
+  readonly deviceBytes: number;
+  /** Request and answer of one `updates` from raw statistics, F32. */
+  readonly wireBytes: number;
+  readonly fits: boolean;
+}
+
+/** Rounds of power iteration that a leading pair takes: measured 5 to 16. */
+const POWER_ROUNDS = 10;
+/** FLOPs of a symmetric eigendecomposition with vectors, in units of d³ (tridiagonal reduction, divide and conquer, back-transformation). */
+const EIGH_UNITS = 9;
+
+/** The cost of one layer under a method, for batches of n examples. */
+export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize, n: number): Cost {
+  const { groups: b, dIn, dOut, locations: T } = size;
+  if (size.kind === "scale_and_shift") return diagonalCost(size, n);
+  const rows = n * T;
+  const isShared = T > 1;
+  const d3 = b * ((size.kind === "embedding" ? 0 : dIn ** 3) + dOut ** 3);
+  const gram = b * rows * ((size.kind === "embedding" ? 1 : dIn ** 2) + dOut ** 2); // half of 2 rows d², by symmetry
+  const apply = 2 * b * dOut * dIn * (dOut + (size.kind === "embedding" ? 1 : dIn));
+  const moments = isShared
+    ? 2 * b * (rows * dOut * (dOut + dIn) + n * dOut * dIn ** 2)
+    : 2 * b * rows * (dIn ** 2 + dOut ** 2 + dIn * dOut);
+  const half = isShared
+    ? 2 * b * (rows * (dIn ** 2 + 2 * dIn * dOut) + n * dIn * dOut ** 2)
+    : 2 * b * rows * (dIn ** 2 + dOut ** 2); // one R(F)M
+  const pair = 2 * POWER_ROUNDS * half;
+  const products = (x: number): StageFlops => ({ products: x, inverses: 0, eigh: 0 });
+  const inverses: StageFlops = { products: 0, inverses: d3, eigh: 0 };
+  const bases: StageFlops = { products: 0, inverses: 0, eigh: EIGH_UNITS * d3 };
+  const pencils: StageFlops = { products: 6 * d3, inverses: d3, eigh: EIGH_UNITS * d3 };
+  const none = products(0);
+  const plain = (statistics: number, refresh: StageFlops, update: number): Stages => ({
+    statistics: products(statistics),
+    refresh,
+    update: products(update),
+  });
+  const factors = b * ((size.kind === "embedding" ? dIn : dIn ** 2) + dOut ** 2);
+  const gradient = b * dIn * dOut;
+  const filterBlocks = size.kind === "conv2d" ? gradient * size.taps : b * dOut * dIn ** 2;
+  const woodbury = size.kind === "dense" && !isShared && 2 * n <= dIn;
+  const miniBlocks = woodbury ? dOut * n ** 2 : filterBlocks;
+
+  const stages: Record<string, () => [Stages, number]> = {
+    kfac: () => [plain(gram, inverses, apply), 2 * factors],
+    foof: () => [
+      plain(b * rows * dIn ** 2, { ...inverses, inverses: b * dIn ** 3 }, 2 * b * dOut * dIn ** 2),
+      2 * b * dIn ** 2,
+    ],
+    ekfac: () => [plain(gram + moments, bases, 2 * apply), 2 * factors + gradient],
+    tkfac: () => [plain(2 * gram, inverses, apply), 2 * factors],
+    tekfac: () => [plain(2 * gram + moments, bases, 2 * apply), 2 * factors + gradient],
+    kpsvd: () => [plain(pair, inverses, apply), 2 * factors],
+    deflation: () => [plain(2 * pair, pencils, 2 * apply), 4 * factors],
+    lanczos: () => [plain(2 * pair, pencils, 2 * apply), 24 * factors],
+    kfac_corrected: () => [plain(gram + pair, pencils, 2 * apply), 4 * factors],
+    kfac_tridiagonal: () => [
+      plain(3 * gram, add(inverses, pencils), 6 * apply),
+      6 * factors,
+    ],
+    kfac_two_level: () => [
+      plain(gram, inverses, apply + 6 * n * gradient),
+      2 * factors,
+    ],
+    mbf: () => [
+      plain(
+        2 * n * miniBlocks,
+        {
+          ...none,
+          inverses: woodbury
+            ? dOut * n ** 3
+            : filterBlocks / blockSide(size) ** 2 * blockSide(size) ** 3,
+        },
+        2 * miniBlocks,
+      ),
+      2 * miniBlocks,
+    ],
+    shampoo: () => [
+      plain(2 * b * dOut * dIn * (dOut + dIn), { ...bases, products: 2 * d3 }, apply),
+      2 * factors,
+    ],
+    soap: () => [
+      plain(
+        2 * b * dOut * dIn * (dOut + dIn),
+        { products: 6 * d3, inverses: 0, eigh: 0 },
+        2 * apply,
+      ),
+      2 * factors + 2 * gradient,
+    ],
+  };
+  const [work, kept] = stages[method]();
+  const raw = n * (size.inputValues + size.outputValues);
+  return {
+    ...work,
+    deviceBytes: 4 * (kept + 3 * gradient + raw),
+    wireBytes: 4 * (raw + 2 * gradient),
+    fits: method !== "mbf" || 4 * miniBlocks <= BLOCKS_BUDGET_BYTES,
+  };
+}
+
+interface Stages {
+  readonly statistics: StageFlops;
+  readonly refresh: StageFlops;
+  readonly update: StageFlops;
+}
+
+function blockSide({ kind, taps, dIn }: LayerSize): number {
+  return kind === "conv2d" ? taps : dIn;
+}
+
+/** A normalisation layer: a pass over its statistics, and a division. */
+function diagonalCost({ dIn, inputValues, outputValues }: LayerSize, n: number): Cost {
+  const products = (x: number): StageFlops => ({ products: x, inverses: 0, eigh: 0 });
+  const raw = n * (inputValues + outputValues);
+  return {
+    statistics: products(2 * raw),
+    refresh: products(dIn),
+    update: products(dIn),
+    deviceBytes: 4 * (3 * dIn + raw),
+    wireBytes: 4 * (raw + 2 * dIn),
+    fits: true,
+  };
+}
+
+function add(x: StageFlops, y: StageFlops): StageFlops {
+  return {
+    products: x.products + y.products,
+    inverses: x.inverses + y.inverses,
+    eigh: x.eigh + y.eigh,
+  };
+}
+
+/** All FLOPs of a stage. */
+export function total({ products, inverses, eigh }: StageFlops): number {
+  return products + inverses + eigh;
+}
