@@ -22,6 +22,7 @@ import type {
   EighProblem,
   EighResult,
   InverseResult,
+  Report,
   RootProblem,
   RootResult,
   ShiftedProblem,
@@ -42,37 +43,33 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
     this.#host = { blas, float64: engine.float64, verifyFully };
   }
 
-  choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
-    return this.#eachShifted(problems, invert, (inverse, reports) => ({ inverse, reports }));
+  async choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
+    const solved = await this.#shifted(problems, invert);
+    return solved.map(({ stack, reports }) => ({ inverse: stack, reports }));
   }
 
-  whiten(problems: readonly ShiftedProblem[]): Promise<WhitenerResult[]> {
-    return this.#eachShifted(problems, whiten, (whitener, reports) => ({ whitener, reports }));
+  async whiten(problems: readonly ShiftedProblem[]): Promise<WhitenerResult[]> {
+    const solved = await this.#shifted(problems, whiten);
+    return solved.map(({ stack, reports }) => ({ whitener: stack, reports }));
   }
 
-  eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
-    return Promise.all(problems.map(async (problem) => {
-      const [b, d] = problem.matrix.shape;
-      const matrices = matricesOf(problem);
-      const solved = await Promise.all(matrices.map((each) => decompose(this.#host, each)));
-      return {
-        vectors: stackOf(solved.map(({ vectors }) => vectors), d),
-        values: tensor2d(joined(solved.map(({ values }) => values)), [b, d]),
-        reports: solved.map(({ report }) => report),
-      };
+  async eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
+    const solved = await everyMatrix(problems, (matrix) => decompose(this.#host, matrix));
+    return problems.map(({ matrix: { shape: [b, d] } }, at) => ({
+      vectors: stackOf(solved[at].map(({ vectors }) => vectors), d),
+      values: tensor2d(joined(solved[at].map(({ values }) => values)), [b, d]),
+      reports: solved[at].map(({ report }) => report),
     }));
   }
 
-  inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
-    return Promise.all(problems.map(async (problem) => {
-      const { shift, root } = problem;
-      const solved = await Promise.all(
-        matricesOf(problem).map((each) => invertRoot(this.#host, { ...each, shift, root })),
-      );
-      return {
-        root: stackOf(solved.map(({ result }) => result), problem.matrix.shape[1]),
-        reports: solved.map(({ report }) => report),
-      };
+  async inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
+    const solved = await everyMatrix(
+      problems,
+      (matrix, { shift, root }) => invertRoot(this.#host, { ...matrix, shift, root }),
+    );
+    return problems.map(({ matrix }, at) => ({
+      root: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
+      reports: solved[at].map(({ report }) => report),
     }));
   }
 
@@ -90,20 +87,43 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
     return [];
   }
 
-  #eachShifted<R>(
+  async #shifted(
     problems: readonly ShiftedProblem[],
     solve: (host: Host, matrix: ShiftedMatrix) => Promise<Solved>,
-    result: (stack: Tensor3D, reports: Solved["report"][]) => R,
-  ): Promise<R[]> {
-    return Promise.all(problems.map(async (problem) => {
-      const shifts = await shiftsOf(problem);
-      const solved = await Promise.all(
-        matricesOf(problem).map((each, at) => solve(this.#host, { ...each, shift: shifts[at] })),
-      );
-      const stack = stackOf(solved.map(({ result }) => result), problem.matrix.shape[1]);
-      return result(stack, solved.map(({ report }) => report));
+  ): Promise<{ stack: Tensor3D; reports: Report[] }[]> {
+    const shifts = await Promise.all(problems.map(shiftsOf));
+    const solved = await everyMatrix(
+      problems,
+      (matrix, _, problem, at) => solve(this.#host, { ...matrix, shift: shifts[problem][at] }),
+    );
+    return problems.map(({ matrix }, at) => ({
+      stack: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
+      reports: solved[at].map(({ report }) => report),
     }));
   }
+}
+
+/**
+ * Solves every matrix of every problem. All are waited for, also when one is refused: the libraries are then at rest, no
+ * tensor was made, and the refusal is the first in the order of the list, whichever was found first.
+ */
+async function everyMatrix<P extends SymmetricProblem, R>(
+  problems: readonly P[],
+  solve: (matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
+): Promise<R[][]> {
+  return await allOf(
+    problems.map((problem, index) =>
+      allOf(matricesOf(problem).map((matrix, at) => solve(matrix, problem, index, at)))
+    ),
+  );
+}
+
+async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(promises);
+  return outcomes.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
 }
 
 /** The matrices of a stack, not copied. */

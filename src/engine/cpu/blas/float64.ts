@@ -6,7 +6,7 @@
 import { CurvdError } from "@/errors.ts";
 import type { FailedPivot, Float64 } from "../../float64.ts";
 import { transposed } from "../built_in/mat_mul.ts";
-import { mirrorUpper } from "../mirror.ts";
+import { mirrorLower } from "../mirror.ts";
 import type { Blas } from "./blas.ts";
 
 export function blasFloat64(blas: Blas): Float64 {
@@ -35,7 +35,7 @@ export function blasFloat64(blas: Blas): Float64 {
       if (failed !== 0) return failedPivot(a, x, d, failed - 1);
       const stopped = notFinite(x, d);
       if (stopped) return stopped;
-      mirrorUpper(x, d);
+      mirrorLower(x, d);
       return x;
     },
 

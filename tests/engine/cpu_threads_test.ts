@@ -1,0 +1,73 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import fc from "fast-check";
+import { LARGEST_SINGLE_SIDE, ThreadGate } from "@/engine/cpu/blas/threads.ts";
+
+const SMALL = LARGEST_SINGLE_SIDE, LARGE = LARGEST_SINGLE_SIDE + 1;
+
+/** A gate with a log of what ran under which number of threads. */
+function observed(cores: number) {
+  let threads = 0, running = 0;
+  const seen: { side: number; threads: number; beside: number }[] = [];
+  const gate = new ThreadGate(cores, (count) => {
+    equal(running, 0, "the number of threads changed under a call");
+    threads = count;
+  });
+  const call = (side: number) =>
+    gate.run(side, async () => {
+      seen.push({ side, threads, beside: running++ });
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      running--;
+    });
+  return { gate, call, seen };
+}
+
+Deno.test("the gate runs small matrices together with one thread, no more than there are cores", async () => {
+  const { call, seen } = observed(3);
+  await Promise.all(Array.from({ length: 7 }, () => call(SMALL)));
+  ok(seen.every(({ threads }) => threads === 1));
+  equal(Math.max(...seen.map(({ beside }) => beside)), 2);
+});
+
+Deno.test("the gate runs a large matrix alone with all threads", async () => {
+  const { call, seen } = observed(4);
+  await Promise.all([call(SMALL), call(LARGE), call(LARGE), call(SMALL)]);
+  deepEqual(seen.map(({ side, threads, beside }) => [side, threads, beside]), [
+    [SMALL, 1, 0],
+    [LARGE, 4, 0],
+    [LARGE, 4, 0],
+    [SMALL, 1, 0],
+  ]);
+});
+
+Deno.test("the gate's number of threads follows the side alone, whatever comes in what order", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom(SMALL, LARGE), { maxLength: 12 }),
+      fc.integer({ min: 1, max: 4 }),
+      async (sides, cores) => {
+        const { call, seen } = observed(cores);
+        await Promise.all(sides.map(call));
+        deepEqual(seen.map(({ side }) => side), sides, "none overtakes");
+        ok(seen.every(({ side, threads }) => threads === (side === SMALL ? 1 : cores)));
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+Deno.test("the gate lets the next in when a call throws", async () => {
+  const { gate, call, seen } = observed(2);
+  const failed = gate.run(LARGE, () => Promise.reject(new Error("on purpose")));
+  const next = call(LARGE);
+  await failed.catch(() => {});
+  await next;
+  equal(seen.length, 1);
+});
+
+Deno.test("the gate lets a small blocking call in beside small ones and never beside a large one", async () => {
+  const { gate } = observed(2);
+  ok(gate.prepareSmall());
+  const small = gate.run(SMALL, () => Promise.resolve(ok(gate.prepareSmall())));
+  await small;
+  await gate.run(LARGE, () => Promise.resolve(equal(gate.prepareSmall(), false)));
+});
