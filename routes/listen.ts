@@ -5,17 +5,19 @@
  *
  * @module
  */
-import { createAdaptorServer } from "@hono/node-server";
-import type { Server } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { answerUnreadable, onClientError } from "./protocol_errors.ts";
 
-/** Time for a request's headers, from the first byte. */
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Time for a whole request: 256 MiB at 1 MiB a second, and a margin. */
 const REQUEST_TIMEOUT_MS = 300_000;
 /** How long an idle connection is kept: longer than the pauses of a training loop. */
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 1024;
+/** How often the times above are looked at. */
+const CHECK_EVERY_MS = 1_000;
 
 export interface Listener {
   readonly url: string;
@@ -29,17 +31,24 @@ type Fetch = (request: Request) => Response | Promise<Response>;
  * Listens.
  *
  * @param port 0 for any free one.
+ * @param headersTimeoutMs time for a request's headers, from the first byte.
  * @throws Error where the address cannot be had; its message names it.
  */
 export async function listen(
   fetch: Fetch,
   { host, port }: { host: string; port: number },
+  headersTimeoutMs = HEADERS_TIMEOUT_MS,
 ): Promise<Listener> {
-  const server = createAdaptorServer({ fetch }) as Server;
-  server.headersTimeout = HEADERS_TIMEOUT_MS;
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const answer = getRequestListener(fetch, { errorHandler: answerUnreadable });
+  const server = createServer({
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: CHECK_EVERY_MS,
+    requireHostHeader: false, // the listener refuses it too, with a problem
+  }, answer);
   server.maxConnections = MAX_CONNECTIONS;
+  server.on("clientError", onClientError);
 
   const listening = Promise.withResolvers<void>();
   server.once("error", listening.reject);

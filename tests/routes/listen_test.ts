@@ -1,0 +1,144 @@
+/** The listener over real sockets: what a slow, rude or vanishing client meets. */
+import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { CurvdError } from "../../src/errors.ts";
+import { decodeSafetensors } from "../../src/wire/mod.ts";
+import { listen, type Listener } from "../../routes/listen.ts";
+import { type Answering, appWith, inverseAnswer, INVERSES, JSON_HEADERS } from "./fake_compute.ts";
+
+async function listening(
+  run: (url: string, listener: Listener) => Promise<void>,
+  answer: Answering = () => inverseAnswer(),
+): Promise<void> {
+  const app = appWith(answer);
+  const listener = await listen(app.fetch, { host: "127.0.0.1", port: 0 }, 1000);
+  try {
+    await run(listener.url, listener);
+  } finally {
+    await listener.close();
+    app.codec.close();
+  }
+}
+
+/** Sends bytes as they are, and reads until the server ends the connection. */
+async function sendRaw(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  await connection.write(new TextEncoder().encode(text));
+  return await new Response(connection.readable).text();
+}
+
+const UNREADABLE: Record<string, [text: string, status: RegExp]> = {
+  "no HTTP": ["GARBAGE\r\n\r\n", /^HTTP\/1\.1 400 /],
+  "no Host": ["GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n", /^HTTP\/1\.1 400 /],
+  "a Host that is none": [
+    "GET /health/live HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
+    /^HTTP\/1\.1 400 /,
+  ],
+  "headers of 20 kB": [
+    `GET /health/live HTTP/1.1\r\nHost: curvd\r\nX: ${"x".repeat(20_000)}\r\n\r\n`,
+    /^HTTP\/1\.1 431 /,
+  ],
+  "headers that never end": ["GET /health/live HTTP/1.1\r\nHost: cu", /^HTTP\/1\.1 408 /],
+};
+
+for (const [what, [text, status]] of Object.entries(UNREADABLE)) {
+  Deno.test(`a request with ${what} is refused with a problem, and the connection ended`, () =>
+    listening(async (url) => {
+      const answer = await sendRaw(url, text);
+      match(answer, status);
+      match(answer, /content-type: application\/problem\+json/i);
+      match(answer, /"type":"about:blank"/);
+    }));
+}
+
+Deno.test("a client that leaves while its work runs aborts the work", async () => {
+  const begun = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  await listening(
+    async (url) => {
+      const leaving = new AbortController();
+      const asked = fetch(`${url}/v1/inverses`, {
+        method: "POST",
+        body: INVERSES,
+        headers: JSON_HEADERS,
+        signal: leaving.signal,
+      }).catch(() => "left");
+      await begun.promise;
+      leaving.abort();
+      equal(await asked, "left");
+      await aborted.promise;
+      const live = await fetch(`${url}/health/live`);
+      equal(await live.text(), '{"status":"live"}');
+    },
+    (_call, _request, signal) =>
+      new Promise((_, reject) => {
+        signal!.addEventListener("abort", () => {
+          aborted.resolve();
+          reject(new CurvdError("aborted", "The client left"));
+        });
+        begun.resolve();
+      }),
+  );
+});
+
+Deno.test("a client that leaves in the middle of its upload leaves a server that answers", () =>
+  listening(async (url) => {
+    const { hostname, port } = new URL(url);
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      "POST /v1/inverses HTTP/1.1\r\nHost: curvd\r\nContent-Type: application/json\r\n" +
+        "Content-Length: 1000\r\n\r\n{",
+    ));
+    connection.close();
+    const response = await fetch(`${url}/v1/inverses`, {
+      method: "POST",
+      body: INVERSES,
+      headers: JSON_HEADERS,
+    });
+    equal(response.status, 200);
+    await response.body?.cancel();
+  }));
+
+Deno.test("an answer of 64 MiB arrives whole, and health answers meanwhile", () =>
+  listening(
+    async (url) => {
+      const response = await fetch(`${url}/v1/inverses`, {
+        method: "POST",
+        body: INVERSES,
+        headers: { ...JSON_HEADERS, accept: "application/vnd.safetensors" },
+      });
+      const live = await fetch(`${url}/health/live`);
+      equal(await live.text(), '{"status":"live"}');
+      const { tensors } = decodeSafetensors(await response.bytes());
+      ok(tensors.get("fc1.A_inv")!.data.every((value) => value === 0.25));
+    },
+    () => inverseAnswer(4096, 0.25),
+  ));
+
+Deno.test("close() takes no more connections but finishes the request in flight", async () => {
+  const begun = Promise.withResolvers<void>();
+  const finish = Promise.withResolvers<void>();
+  await listening(
+    async (url, listener) => {
+      const asked = fetch(`${url}/v1/inverses`, {
+        method: "POST",
+        body: INVERSES,
+        headers: JSON_HEADERS,
+      });
+      await begun.promise;
+      const closed = listener.close();
+      const refused = await fetch(`${url}/health/live`).then((r) => r.text(), () => "refused");
+      equal(refused, "refused");
+      finish.resolve();
+      const response = await asked;
+      equal(response.status, 200);
+      await response.body?.cancel();
+      await closed;
+    },
+    async () => {
+      begun.resolve();
+      await finish.promise;
+      return inverseAnswer();
+    },
+  );
+});
