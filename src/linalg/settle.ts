@@ -53,7 +53,10 @@ export async function settle<K>(
       rescued,
       verifyFully,
     });
-    const { read, keep } = await work(linalg);
+    const { read, keep } = await work(linalg).catch((error) => {
+      dispose(linalg.statuses());
+      throw error;
+    });
     const recorded = performance.now();
     try {
       const arrays = await engine.read([...read, ...linalg.statuses()]);

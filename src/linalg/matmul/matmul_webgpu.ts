@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineKernel, type Kernel, type Recording } from "@/engine/mod.ts";
+import { defineKernel, type IndirectCounts, type Kernel, type Recording } from "@/engine/mod.ts";
 import source from "./matmul.wgsl" with { type: "text" };
 import sumSource from "./sum_splits.wgsl" with { type: "text" };
 
@@ -31,6 +31,8 @@ export interface MatMul {
   readonly lower?: boolean;
   /** Parts of the contracted axis, each with a C of its own. @default 1 */
   readonly splits?: number;
+  /** Where a kernel wrote {@linkcode productWorkgroups}, or zeros to skip the product. */
+  readonly counts?: IndirectCounts;
   /** @default 1 */
   readonly alpha?: number;
   /** @default 0 */
@@ -40,21 +42,27 @@ export interface MatMul {
 const DEPTH = 8; // of a slab in matmul.wgsl
 
 export function recordMatMul(recording: Recording, product: MatMul): void {
-  const { a, b, c, m, n, k, batch = 1, splits = 1, alpha = 1, diagonal = 0 } = product;
-  const { sharesA = false, sharesB = false, symmetric = false } = product;
-  const side = sideFor(Math.min(m, n));
-  const [rows, columns] = [Math.ceil(m / (8 * side)), Math.ceil(n / (8 * side))];
+  const { a, b, c, m, n, k, splits = 1, alpha = 1, diagonal = 0 } = product;
+  const { sharesA = false, sharesB = false, counts } = product;
   const depth = DEPTH * Math.ceil(k / splits / DEPTH);
-  recording.dispatch(variant(side, product), {
+  recording.dispatch(variant(sideFor(product), product), {
     buffers: [a, b, c],
     uniforms: {
       u32: [m, n, k, sharesA ? 0 : m * k, sharesB ? 0 : k * n, splits, depth],
       f32: [alpha, diagonal],
     },
-    workgroups: symmetric
-      ? [rows * (rows + 1) / 2, 1, batch * splits]
-      : [columns, rows, batch * splits],
+    workgroups: counts ?? productWorkgroups(product),
   });
+}
+
+/** Workgroups of a product along x, y, z. */
+export function productWorkgroups(
+  product: Pick<MatMul, "m" | "n" | "batch" | "splits" | "symmetric">,
+): number[] {
+  const { m, n, batch = 1, splits = 1, symmetric = false } = product;
+  const tile = 8 * sideFor(product);
+  const [rows, columns] = [Math.ceil(m / tile), Math.ceil(n / tile)];
+  return symmetric ? [rows * (rows + 1) / 2, 1, batch * splits] : [columns, rows, batch * splits];
 }
 
 const sumSplits = defineKernel({
@@ -85,9 +93,10 @@ export function recordSumSplits(
 }
 
 /** Invocations along a side of the workgroup: tiles of 128 for large matrices, else 64 or 32. */
-function sideFor(d: number): number {
-  if (d > 256) return 16;
-  return d > 32 ? 8 : 4;
+function sideFor({ m, n }: Pick<MatMul, "m" | "n">): number {
+  const smaller = Math.min(m, n);
+  if (smaller > 256) return 16;
+  return smaller > 32 ? 8 : 4;
 }
 
 const variants = new Map<string, Kernel>();

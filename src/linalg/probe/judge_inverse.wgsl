@@ -1,0 +1,62 @@
+// Residual and condition of an inverse X of M from what the sign vectors p became:
+//
+//   residual   |M X p - p| / sqrt(d), the root of its mean square over p
+//   condition  |X^2 p| / |X p| * |M^2 p| / |M p|, the largest of each over p: two steps of the power method
+
+struct Params {
+  side: u32,
+}
+
+@group(0) @binding(0) var<storage, read> missed: array<vec4f>;  // M X p - p  [batch, side]
+@group(0) @binding(1) var<storage, read> x_once: array<vec4f>;  // X p
+@group(0) @binding(2) var<storage, read> x_twice: array<vec4f>;
+@group(0) @binding(3) var<storage, read> m_once: array<vec4f>;  // M p
+@group(0) @binding(4) var<storage, read> m_twice: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> states: array<MatrixState>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const LANES = 64u;
+var<workgroup> sums: array<vec4f, LANES>;
+
+@compute @workgroup_size(LANES)
+fn judge_inverse(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  var squares: array<vec4f, 5>;
+  for (var i = lane; i < params.side; i += LANES) {
+    let at = group.z * params.side + i;
+    squares[0] += missed[at] * missed[at];
+    squares[1] += x_once[at] * x_once[at];
+    squares[2] += x_twice[at] * x_twice[at];
+    squares[3] += m_once[at] * m_once[at];
+    squares[4] += m_twice[at] * m_twice[at];
+  }
+  let missed_squares = sum_of(squares[0], lane);
+  let x_once_squares = sum_of(squares[1], lane);
+  let x_twice_squares = sum_of(squares[2], lane);
+  let m_once_squares = sum_of(squares[3], lane);
+  let m_twice_squares = sum_of(squares[4], lane);
+  if (lane > 0) { return; }
+
+  let inverse_norm = largest(sqrt(x_twice_squares / x_once_squares));
+  let norm = largest(sqrt(m_twice_squares / m_once_squares));
+  states[group.z].residual = sqrt(dot(missed_squares, vec4f(0.25)) / states[group.z].size);
+  states[group.z].condition = norm * inverse_norm;
+  states[group.z].magnitude = sqrt(dot(x_once_squares, vec4f(0.25)));
+}
+
+fn largest(v: vec4f) -> f32 {
+  return max(max(v.x, v.y), max(v.z, v.w));
+}
+
+fn sum_of(mine: vec4f, lane: u32) -> vec4f {
+  workgroupBarrier();  // the sums of the call before were read
+  sums[lane] = mine;
+  workgroupBarrier();
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    if (lane < half) { sums[lane] += sums[lane + half]; }
+    workgroupBarrier();
+  }
+  return sums[0];
+}

@@ -1,0 +1,69 @@
+// y = A x for four vectors at once: residuals and norms from a few random sign vectors.
+//
+// A row of A meets x, whose rows hold one entry of each of the four vectors. The float64 twin is probes.ts,
+// which also says why signs.
+
+override FROM_SIGNS: bool = false;   // x is the sign vectors themselves
+override MINUS_SIGNS: bool = false;  // y = A x - signs
+override PREPARED: bool = false;     // A stands for 2^exponent * (A + shift I)
+override LOWER: bool = false;        // what A holds above its diagonal counts as zero
+override TRANSPOSED: bool = false;   // A^T x
+
+struct Params {
+  side: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;    // [batch, side, side]
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;  // [batch, side]
+@group(0) @binding(2) var<storage, read> states: array<MatrixState>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+const LANES = 64u;
+var<workgroup> sums: array<vec4f, LANES>;
+
+// One workgroup a row of y.
+@compute @workgroup_size(LANES)
+fn probe(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let side = params.side;
+  let i = group.x;
+  let size = u32(states[group.z].size);
+  var scale = 1.0;
+  if (PREPARED) { scale = power_of_two(states[group.z].exponent); }
+
+  var sum = vec4f(0.0);
+  for (var j = lane; j < size; j += LANES) {
+    let at = select(i * side + j, j * side + i, TRANSPOSED);
+    let is_zero = LOWER && select(j > i, i > j, TRANSPOSED);
+    let value = select(scale * a[group.z * side * side + at], 0.0, is_zero);
+    sum += value * x_at(group.z, j);
+  }
+  sums[lane] = sum;
+  workgroupBarrier();
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    if (lane < half) { sums[lane] += sums[lane + half]; }
+    workgroupBarrier();
+  }
+
+  if (lane > 0) { return; }
+  var result = sums[0];
+  if (PREPARED) { result += scale * states[group.z].shift * x_at(group.z, i); }
+  if (MINUS_SIGNS) { result -= signs(i); }
+  y[group.z * side + i] = select(result, vec4f(0.0), i >= size);
+}
+
+fn x_at(matrix: u32, j: u32) -> vec4f {
+  if (FROM_SIGNS) { return signs(j); }
+  return x[matrix * params.side + j];
+}
+
+// Entry i of the four sign vectors: one bit each of a hash (MurmurHash3's finalizer over a Weyl sequence).
+fn signs(i: u32) -> vec4f {
+  var h = (4 * i + vec4u(1, 2, 3, 4)) * 0x9e3779b9u;
+  h = (h ^ (h >> vec4u(16))) * 0x85ebca6bu;
+  h = (h ^ (h >> vec4u(13))) * 0xc2b2ae35u;
+  return select(vec4f(-1.0), vec4f(1.0), ((h ^ (h >> vec4u(16))) & vec4u(1)) == vec4u(0));
+}
