@@ -1,5 +1,13 @@
 /** The server as a process: how it starts, and how it stops. */
 import { match, ok, strictEqual as equal } from "node:assert/strict";
+import {
+  CALL_SCHEMAS,
+  decodeDocument,
+  DeviceAnswer,
+  MEDIA_TYPES,
+  MethodsAnswer,
+  validate,
+} from "../src/wire/mod.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const DENO = Deno.execPath();
@@ -100,6 +108,33 @@ Deno.test("SIGTERM lets a request in flight finish, then exits 0 and leaves no p
   equal((await server.child.status).code, 0);
   match(await server.log, /stops \(SIGTERM\)/);
   equal(processesMarked(server.mark).length, 0);
+});
+
+Deno.test("every example of the served reference works, and its answer keeps its schema", async () => {
+  const server = await start();
+  const { paths } = await (await fetch(`${server.url}/openapi.json`)).json();
+  const calls = Object.keys(CALL_SCHEMAS) as (keyof typeof CALL_SCHEMAS)[];
+  const offered = calls.filter((call) => `/v1/${call}` in paths);
+  ok(offered.length >= 4);
+  for (const call of offered) {
+    const { example } = paths[`/v1/${call}`].post.requestBody.content["application/json"];
+    for (const encoding of ["json", "safetensors"] as const) {
+      const response = await fetch(`${server.url}/v1/${call}`, {
+        method: "POST",
+        body: JSON.stringify(example),
+        headers: { "content-type": "application/json", accept: MEDIA_TYPES[encoding] },
+      });
+      const body = await response.bytes();
+      equal(response.status, 200, `${call}: ${new TextDecoder().decode(body)}`);
+      equal(response.headers.get("content-type"), MEDIA_TYPES[encoding]);
+      validate(CALL_SCHEMAS[call].answer, decodeDocument(body, encoding));
+    }
+  }
+  const methods = await (await fetch(`${server.url}/v1/methods`)).json();
+  ok(validate(MethodsAnswer, methods).methods.some(({ method }) => method === "kfac"));
+  validate(DeviceAnswer, await (await fetch(`${server.url}/v1/device`)).json());
+  server.child.kill("SIGTERM");
+  equal((await server.child.status).code, 0);
 });
 
 Deno.test("Ctrl-C, which deno task passes on once more, exits 0", async () => {

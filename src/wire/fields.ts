@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Every tensor field that a request may carry, by its name in a layer. */
+/** Every tensor field that a layer may have, in a request or in an answer. */
 export const TENSOR_FIELDS: ReadonlySet<string> = new Set([
   "inputs",
   "output_gradients",
@@ -27,6 +27,10 @@ export const TENSOR_FIELDS: ReadonlySet<string> = new Set([
   "bias_gradient",
   "previous_update",
   "previous_bias_update",
+  "update",
+  "bias_update",
+  "M_root",
+  "singular_values",
 ]);
 
 /** Answered fields that are symmetric in their last two axes, so that an answer can pack them. */
