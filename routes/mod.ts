@@ -44,7 +44,7 @@ export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVaria
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const openApi = openApiDocument(offered);
 
-  const app = new Hono<{ Variables: RequestIdVariables }>();
+  const app = new Hono<{ Variables: RequestIdVariables }>({ strict: false });
   app.onError(onError);
   app.notFound((c) => {
     const detail = `There is no ${new URL(c.req.url).pathname}; see /docs for what there is`;

@@ -42,9 +42,9 @@ export function readForm(layer: object, method: MethodName | undefined): FormRea
     (layer as Record<string, unknown>)[field] !== undefined ||
     (field === "A" && has("A_diagonal"));
   const given = CURVATURE_FIELDS.filter(has);
-  const stated = method === "foof" ? ["inputs", "A"].filter(has) : [];
-  if (method === "foof" && given.length === 1 && stated.length === 1) {
-    return { form: stated[0] === "A" ? "factors" : "statistics" };
+  if (method === "foof" && given.length === 1) {
+    if (given[0] === "inputs") return { form: "statistics" };
+    if (given[0] === "A") return { form: "factors" };
   }
 
   const forms = Object.keys(UPDATE_FORMS) as UpdateForm[];

@@ -127,7 +127,7 @@ for (const { call, example } of STATELESS_CALLS) {
 }
 
 Deno.test("docs and the home page load nothing from elsewhere", async () => {
-  for (const path of ["/", "/docs"]) {
+  for (const path of ["/", "/docs", "/docs/"]) {
     const response = await get(path);
     equal(response.status, 200);
     match(response.headers.get("content-security-policy")!, /default-src 'self'/);
