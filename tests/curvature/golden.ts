@@ -1,0 +1,75 @@
+/**
+ * The golden vectors on one engine: every file, every case, every expected number.
+ *
+ * A number that is not compared is named with its reason ({@linkcode OMITTED}), a file whose functions do not exist yet
+ * likewise ({@linkcode PENDING}): it is declared as an ignored test, so that a run shows it.
+ *
+ * @module
+ */
+import { deepStrictEqual as deepEqual } from "node:assert/strict";
+import type { EngineTest } from "../support/cpu.ts";
+import { expectGolden, goldenCases, goldenFiles } from "../support/golden.ts";
+import { CALLS } from "./golden_calls.ts";
+import { FUNCTIONS, OMITTED } from "./golden_functions.ts";
+import type { Layout } from "./golden_layers.ts";
+
+/** Files that wait for what computes them. */
+export const PENDING: Record<string, string> = {
+  ema: "running averages belong to sessions",
+  ekfac_ra: "the running average of squared batch gradients belongs to sessions",
+  shampoo: "gradients alone: a method of sessions",
+  soap: "gradients alone: a method of sessions",
+  lm_lambda: "Levenberg–Marquardt damping belongs to sessions",
+  softmax_hessian_sqrt: "the loss's square root is taken where the logits are: in the client",
+};
+
+/** Files of which a part is compared. */
+const PARTS: Record<string, (x: ArrayLike<number>) => ArrayLike<number>> = {
+  // its M and U are any matrices; curvature is symmetric, and so are the maps' arguments and images
+  rearranged_matvec: (x) => {
+    const d = Math.sqrt(x.length);
+    return Array.from(x, (value, at) => (value + x[(at % d) * d + Math.floor(at / d)]) / 2);
+  },
+};
+
+/** Files whose layers are dense and carry a gradient: asked in both layouts. */
+const BOTH_LAYOUTS: ReadonlySet<string> = new Set([
+  "kfac_update",
+  "ekfac",
+  "foof",
+  "mbf",
+  "tkfac",
+  "two_kron_solve",
+  "kpsvd_update",
+  "pinn",
+  "block_tridiagonal",
+  "two_level",
+]);
+
+export function goldenSuite(test: EngineTest): void {
+  for (const file of goldenFiles()) {
+    if (file in PENDING) {
+      Deno.test({ name: `golden ${file}: ${PENDING[file]}`, ignore: true, fn: () => {} });
+      continue;
+    }
+    const layouts: Layout[] = BOTH_LAYOUTS.has(file) ? ["oi", "io"] : ["oi"];
+    for (const layout of layouts) {
+      const inLayout = layouts.length > 1 ? `, layout ${layout}` : "";
+      for (const golden of goldenCases(file)) {
+        test(`golden ${file} ${golden.id}${inLayout} is met`, async (engine) => {
+          const results = {
+            ...await FUNCTIONS[file]?.(engine, golden),
+            ...await CALLS[file]?.(engine, golden, layout),
+          };
+          const unmet = Object.keys(golden.expected).filter((key) =>
+            !(key in results) && !(key in (OMITTED[file] ?? {}))
+          );
+          deepEqual(unmet, [], "expected numbers that nothing computes");
+          for (const [key, expected] of Object.entries(golden.expected)) {
+            if (key in results) expectGolden(key, results[key], expected, PARTS[file]);
+          }
+        });
+      }
+    }
+  }
+}
