@@ -7,6 +7,7 @@ export type { Engine, EngineFacts, EngineKind, EngineMemory } from "./engine.ts"
 export type { FailedPivot, Float64 } from "./float64.ts";
 export { type EngineOptions, openEngine } from "./select.ts";
 export type { Blas } from "./cpu/blas/blas.ts";
+export { float64Within } from "./cpu/blas/float64.ts";
 export { CpuEngine } from "./cpu/engine.ts";
 export { mirrorLower, mirrorUpper } from "./cpu/mirror.ts";
 export { transposeMatrix } from "./cpu/kernels/transpose.ts";

@@ -26,11 +26,8 @@ async function invertInFloat32(host: Host, problem: ShiftedMatrix): Promise<Solv
   const blas = host.blas!;
   const { d, shift: damping } = problem;
   const { matrix, shift, work: inverse, scale } = prepare(problem.matrix, d, damping);
-  const [failed, isSemidefinite] = await Promise.all([
-    blas.choleskyInverse(inverse, d, "upper"),
-    hasNoEigenvalueBelow(blas, problem),
-  ]);
-  if (failed !== 0 || !isSemidefinite) return null;
+  if (await blas.choleskyInverse(inverse, d, "upper") !== 0) return null;
+  if (!await hasNoEigenvalueBelow(blas, problem)) return null;
 
   mirrorUpper(inverse, d);
   const m = { matrix, shift, d };

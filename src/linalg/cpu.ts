@@ -14,7 +14,7 @@ import {
   type Tensor3D,
   tensor3d,
 } from "@tensorflow/tfjs-core";
-import { CpuEngine, type Engine } from "@/engine/mod.ts";
+import { CpuEngine, type Engine, float64Within } from "@/engine/mod.ts";
 import { invert } from "./cholesky_inverse_cpu.ts";
 import { decompose } from "./eigh_cpu.ts";
 import { invertRoot } from "./inverse_root_cpu.ts";
@@ -40,7 +40,8 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   constructor(engine: Engine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
     const blas = engine instanceof CpuEngine ? engine.blas : null;
-    this.#host = { blas, float64: engine.float64, verifyFully };
+    const float64 = blas === null ? engine.float64 : float64Within(blas);
+    this.#host = { blas, float64, verifyFully };
   }
 
   async choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
@@ -54,7 +55,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   }
 
   async eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
-    const solved = await everyMatrix(problems, (matrix) => decompose(this.#host, matrix));
+    const solved = await this.#everyMatrix(problems, (matrix) => decompose(this.#host, matrix));
     return problems.map(({ matrix: { shape: [b, d] } }, at) => ({
       vectors: stackOf(solved[at].map(({ vectors }) => vectors), d),
       values: tensor2d(joined(solved[at].map(({ values }) => values)), [b, d]),
@@ -63,7 +64,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   }
 
   async inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
-    const solved = await everyMatrix(
+    const solved = await this.#everyMatrix(
       problems,
       (matrix, { shift, root }) => invertRoot(this.#host, { ...matrix, shift, root }),
     );
@@ -87,12 +88,31 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
     return [];
   }
 
+  /**
+   * Solves every matrix of every problem, each with the threads that belong to its size. All are waited for, also when one
+   * is refused: the libraries are then at rest, no tensor was made, and the refusal is the first in the order of the list.
+   */
+  #everyMatrix<P extends SymmetricProblem, R>(
+    problems: readonly P[],
+    solve: (matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
+  ): Promise<R[][]> {
+    const { blas } = this.#host;
+    return allOf(problems.map((problem, index) =>
+      allOf(
+        matricesOf(problem).map((matrix, at) => {
+          const work = () => solve(matrix, problem, index, at);
+          return blas === null ? work() : blas.during(matrix.d, work);
+        }),
+      )
+    ));
+  }
+
   async #shifted(
     problems: readonly ShiftedProblem[],
     solve: (host: Host, matrix: ShiftedMatrix) => Promise<Solved>,
   ): Promise<{ stack: Tensor3D; reports: Report[] }[]> {
     const shifts = await Promise.all(problems.map(shiftsOf));
-    const solved = await everyMatrix(
+    const solved = await this.#everyMatrix(
       problems,
       (matrix, _, problem, at) => solve(this.#host, { ...matrix, shift: shifts[problem][at] }),
     );
@@ -101,21 +121,6 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
       reports: solved[at].map(({ report }) => report),
     }));
   }
-}
-
-/**
- * Solves every matrix of every problem. All are waited for, also when one is refused: the libraries are then at rest, no
- * tensor was made, and the refusal is the first in the order of the list, whichever was found first.
- */
-async function everyMatrix<P extends SymmetricProblem, R>(
-  problems: readonly P[],
-  solve: (matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
-): Promise<R[][]> {
-  return await allOf(
-    problems.map((problem, index) =>
-      allOf(matricesOf(problem).map((matrix, at) => solve(matrix, problem, index, at)))
-    ),
-  );
 }
 
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {

@@ -6,7 +6,7 @@
 import type { Blas, Float64 } from "@/engine/mod.ts";
 import type { Report } from "./linear_algebra.ts";
 
-/** The libraries at hand, and how carefully to judge. */
+/** The libraries at hand, and how carefully to judge. Operations on it run inside {@linkcode Blas.during}. */
 export interface Host {
   /** LAPACK in float32, or null: then everything is computed in float64. */
   readonly blas: Blas | null;

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import type { Float64 } from "@/engine/mod.ts";
-import { cpuTest } from "../support/cpu.ts";
+import { libraryTest } from "../support/libraries.ts";
 import { gaussian, gramMatrix, logSpaced, withSpectrum } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
 
@@ -43,7 +43,7 @@ function assertEigh(
   for (let i = 1; i < d; i++) ok(values[i - 1] <= values[i], "ascending");
 }
 
-cpuTest(
+libraryTest(
   "float64 factors and inverts positive definite matrices at the edges of its blocks",
   async ({ float64 }) => {
     for (const d of SIDES) {
@@ -61,11 +61,11 @@ cpuTest(
   },
 );
 
-cpuTest("float64 diagonalizes matrices at the edges of its blocks", async ({ float64 }) => {
+libraryTest("float64 diagonalizes matrices at the edges of its blocks", async ({ float64 }) => {
   for (const d of SIDES) assertEigh(spd(d), d, await float64.eigh(spd(d), d));
 });
 
-cpuTest(
+libraryTest(
   "float64 diagonalizes what has repeated, zero, graded, huge and tiny eigenvalues",
   async ({ float64 }) => {
     const d = 40;
@@ -85,7 +85,7 @@ cpuTest(
   },
 );
 
-cpuTest("float64 diagonalizes diagonal and tridiagonal matrices", async ({ float64 }) => {
+libraryTest("float64 diagonalizes diagonal and tridiagonal matrices", async ({ float64 }) => {
   const d = 20;
   const diagonal = identity(d).map((value, at) => value * (at % 7 - 3));
   assertEigh(diagonal, d, await float64.eigh(diagonal, d));
@@ -100,7 +100,7 @@ cpuTest("float64 diagonalizes diagonal and tridiagonal matrices", async ({ float
   );
 });
 
-cpuTest(
+libraryTest(
   "float64 agrees with Jacobi on the eigenvalues of any small symmetric matrix",
   async ({ float64 }) => {
     await fc.assert(
@@ -115,7 +115,7 @@ cpuTest(
   },
 );
 
-cpuTest("float64 tells the pivot that failed and its value", async ({ float64 }) => {
+libraryTest("float64 tells the pivot that failed and its value", async ({ float64 }) => {
   for (const d of [2, 64, 70, 130]) {
     const index = d - 2 + d % 2;
     const a = spd(d);
@@ -130,16 +130,19 @@ cpuTest("float64 tells the pivot that failed and its value", async ({ float64 })
   }
 });
 
-cpuTest("float64 refuses NaN as a pivot and gives NaN eigenvalues for it", async ({ float64 }) => {
-  const a = identity(5);
-  a[12] = NaN;
-  const failed = await float64.cholesky(a, 5);
-  deepEqual(failed, { index: 2, value: NaN });
-  const { values } = await float64.eigh(a, 5);
-  ok(values.some(Number.isNaN));
-});
+libraryTest(
+  "float64 refuses NaN as a pivot and gives NaN eigenvalues for it",
+  async ({ float64 }) => {
+    const a = identity(5);
+    a[12] = NaN;
+    const failed = await float64.cholesky(a, 5);
+    deepEqual(failed, { index: 2, value: NaN });
+    const { values } = await float64.eigh(a, 5);
+    ok(values.some(Number.isNaN));
+  },
+);
 
-cpuTest("float64 multiplies with any transposition", ({ float64 }) => {
+libraryTest("float64 multiplies with any transposition", ({ float64 }) => {
   const m = 67, k = 300, n = 5;
   for (const transposeA of [false, true]) {
     for (const transposeB of [false, true]) {
@@ -150,7 +153,7 @@ cpuTest("float64 multiplies with any transposition", ({ float64 }) => {
   }
 });
 
-cpuTest("float64 leaves its arguments as they were", async ({ float64 }) => {
+libraryTest("float64 leaves its arguments as they were", async ({ float64 }) => {
   const a = spd(9), before = a.slice();
   await float64.cholesky(a, 9);
   await float64.choleskyInverse(a, 9);
@@ -159,7 +162,7 @@ cpuTest("float64 leaves its arguments as they were", async ({ float64 }) => {
   deepEqual(a, before);
 });
 
-cpuTest("float64 gives the same bits again, alone and beside others", async ({ float64 }) => {
+libraryTest("float64 gives the same bits again, alone and beside others", async ({ float64 }) => {
   const d = 96, a = spd(d);
   const alone = await float64.eigh(a, d);
   const together = await Promise.all([5, 96, 33, 96].map((side) => float64.eigh(spd(side), side)));

@@ -25,7 +25,7 @@ import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { originalKernel } from "@/engine/cpu/kernels/kernel.ts";
 import { gram } from "@/linalg/matrix.ts";
-import { cpuTest } from "../support/cpu.ts";
+import { libraryTest } from "../support/libraries.ts";
 import { gaussian } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
 
@@ -71,7 +71,7 @@ const BINARY = {
 };
 
 for (const [name, operation] of Object.entries(BINARY)) {
-  cpuTest(`${name} gives the bits of TensorFlow.js for any broadcast`, async () => {
+  libraryTest(`${name} gives the bits of TensorFlow.js for any broadcast`, async () => {
     await fc.assert(
       fc.asyncProperty(broadcastShapes, async ({ left, right }) => {
         const a = random(left, 1), b = random(right, 2);
@@ -84,14 +84,14 @@ for (const [name, operation] of Object.entries(BINARY)) {
   }, ["built-in"]);
 }
 
-cpuTest("Add of integers is left to TensorFlow.js", async () => {
+libraryTest("Add of integers is left to TensorFlow.js", async () => {
   const c = tidy(() => add(tensor([1, 2], [2], "int32"), tensor([3, 4], [2], "int32")));
   equal(c.dtype, "int32");
   deepEqual([...await c.data()], [4, 6]);
   c.dispose();
 }, ["built-in"]);
 
-cpuTest("slice() cuts out what TensorFlow.js cuts out", async () => {
+libraryTest("slice() cuts out what TensorFlow.js cuts out", async () => {
   const box = fc.array(fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 4 }), fc.nat(3)), {
     minLength: 1,
     maxLength: 4,
@@ -110,7 +110,7 @@ cpuTest("slice() cuts out what TensorFlow.js cuts out", async () => {
 }, ["built-in"]);
 
 for (const [name, operation] of Object.entries({ Sum: sum, Mean: mean })) {
-  cpuTest(`${name} agrees with TensorFlow.js over any axes`, async () => {
+  libraryTest(`${name} agrees with TensorFlow.js over any axes`, async () => {
     const cases = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 })
       .chain((shape) =>
         fc.record({
@@ -133,13 +133,13 @@ for (const [name, operation] of Object.entries({ Sum: sum, Mean: mean })) {
   }, ["built-in"]);
 }
 
-cpuTest("sum() of a million equal numbers does not drift", async () => {
+libraryTest("sum() of a million equal numbers does not drift", async () => {
   const total = tidy(() => sum(tensor(new Float32Array(2 ** 20).fill(0.1), [2 ** 20])));
   ok(Math.abs((await total.data())[0] / (2 ** 20 * Math.fround(0.1)) - 1) < 1e-7);
   total.dispose();
 }, ["built-in"]);
 
-cpuTest(
+libraryTest(
   "where() takes from the first where the condition holds and from the second elsewhere",
   async () => {
     const chosen = tidy(() =>
@@ -151,7 +151,7 @@ cpuTest(
   ["built-in"],
 );
 
-cpuTest("transpose() turns each matrix of a batch, at the edges of its tile too", async () => {
+libraryTest("transpose() turns each matrix of a batch, at the edges of its tile too", async () => {
   for (const [rows, columns] of [[1, 1], [31, 32], [33, 65], [1, 70], [70, 1]]) {
     const x = random([2, rows, columns], 5);
     const turned = transpose(x, [0, 2, 1]);
@@ -160,47 +160,52 @@ cpuTest("transpose() turns each matrix of a batch, at the edges of its tile too"
   }
 }, ["built-in"]);
 
-cpuTest("matMul() agrees with float64 for all transpositions and broadcast batches", async () => {
-  const side = fc.integer({ min: 1, max: 70 });
-  const cases = fc.record({
-    m: side,
-    k: side,
-    n: side,
-    transposeA: fc.boolean(),
-    transposeB: fc.boolean(),
-    batches: fc.constantFrom([[], []], [[3], [3]], [[1], [2]], [[3], []], [[2, 1], [2]]),
-  });
-  await fc.assert(
-    fc.asyncProperty(
-      cases,
-      async ({ m, k, n, transposeA, transposeB, batches: [batchA, batchB] }) => {
-        const a = random([...batchA, ...(transposeA ? [k, m] : [m, k])], 6);
-        const b = random([...batchB, ...(transposeB ? [n, k] : [k, n])], 7);
-        const c = matMul(a, b, transposeA, transposeB);
-        const values = await c.data();
-        const [first, second] = [await a.data(), await b.data()];
-        const leading = c.shape.slice(0, -2);
-        for (let at = 0; at < c.size / (m * n); at++) {
-          const expected = reference.matMul(
-            Float64Array.from(first.subarray(m * k * indexIn(batchA, leading, at)).slice(0, m * k)),
-            Float64Array.from(
-              second.subarray(k * n * indexIn(batchB, leading, at)).slice(0, k * n),
-            ),
-            { m, k, n, transposeA, transposeB },
-          );
-          expected.forEach((value, i) =>
-            ok(
-              Math.abs(values[at * m * n + i] - value) <= 2e-6 * k,
-              `${values[at * m * n + i]} for ${value}`,
-            )
-          );
-        }
-        dispose([a, b, c]);
-      },
-    ),
-    { numRuns: 30 },
-  );
-});
+libraryTest(
+  "matMul() agrees with float64 for all transpositions and broadcast batches",
+  async () => {
+    const side = fc.integer({ min: 1, max: 70 });
+    const cases = fc.record({
+      m: side,
+      k: side,
+      n: side,
+      transposeA: fc.boolean(),
+      transposeB: fc.boolean(),
+      batches: fc.constantFrom([[], []], [[3], [3]], [[1], [2]], [[3], []], [[2, 1], [2]]),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        cases,
+        async ({ m, k, n, transposeA, transposeB, batches: [batchA, batchB] }) => {
+          const a = random([...batchA, ...(transposeA ? [k, m] : [m, k])], 6);
+          const b = random([...batchB, ...(transposeB ? [n, k] : [k, n])], 7);
+          const c = matMul(a, b, transposeA, transposeB);
+          const values = await c.data();
+          const [first, second] = [await a.data(), await b.data()];
+          const leading = c.shape.slice(0, -2);
+          for (let at = 0; at < c.size / (m * n); at++) {
+            const expected = reference.matMul(
+              Float64Array.from(
+                first.subarray(m * k * indexIn(batchA, leading, at)).slice(0, m * k),
+              ),
+              Float64Array.from(
+                second.subarray(k * n * indexIn(batchB, leading, at)).slice(0, k * n),
+              ),
+              { m, k, n, transposeA, transposeB },
+            );
+            expected.forEach((value, i) =>
+              ok(
+                Math.abs(values[at * m * n + i] - value) <= 2e-6 * k,
+                `${values[at * m * n + i]} for ${value}`,
+              )
+            );
+          }
+          dispose([a, b, c]);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  },
+);
 
 /** Which matrix of an operand meets matrix `at` of the broadcast batch. */
 function indexIn(own: readonly number[], leading: readonly number[], at: number): number {
@@ -213,13 +218,13 @@ function indexIn(own: readonly number[], leading: readonly number[], at: number)
   return index;
 }
 
-cpuTest("matMul() refuses inner sides that differ", () => {
+libraryTest("matMul() refuses inner sides that differ", () => {
   const before = memory().numTensors;
   tidy(() => throws(() => matMul(random([2, 3], 1), random([4, 2], 2)), /inner/));
   equal(memory().numTensors, before);
 });
 
-cpuTest("fused.matMul() adds the bias and applies the activation", async () => {
+libraryTest("fused.matMul() adds the bias and applies the activation", async () => {
   const [a, b, bias] = [random([4, 3], 8), random([3, 5], 9), random([5], 10)];
   for (const activation of ["linear", "relu", "sigmoid", "elu", "relu6"] as const) {
     const fusedResult = fused.matMul({ a: a as never, b: b as never, bias, activation });
@@ -237,7 +242,7 @@ cpuTest("fused.matMul() adds the bias and applies the activation", async () => {
   dispose([a, b, bias]);
 });
 
-cpuTest("gram() is symmetric to the bit and within 1e-6 of float64", async () => {
+libraryTest("gram() is symmetric to the bit and within 1e-6 of float64", async () => {
   for (const [n, d] of [[1, 1], [1, 7], [300, 33], [64, 130], [513, 64]]) {
     const x = random([2, n, d], n + d) as Tensor3D;
     const c = gram(x, 1 / n);
@@ -259,7 +264,7 @@ cpuTest("gram() is symmetric to the bit and within 1e-6 of float64", async () =>
   }
 });
 
-cpuTest("tensors of our kernels are freed with dispose()", async () => {
+libraryTest("tensors of our kernels are freed with dispose()", async () => {
   const bytes = memory().numBytes;
   const result = tidy(() => {
     const x = random([8, 8], 1);

@@ -1,6 +1,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { LARGEST_SINGLE_SIDE, ThreadGate } from "@/engine/cpu/blas/threads.ts";
+import {
+  LARGEST_SINGLE_SIDE,
+  LEAST_SHARED_PRODUCT,
+  ThreadGate,
+} from "@/engine/cpu/blas/threads.ts";
 
 const SMALL = LARGEST_SINGLE_SIDE, LARGE = LARGEST_SINGLE_SIDE + 1;
 
@@ -64,10 +68,16 @@ Deno.test("the gate lets the next in when a call throws", async () => {
   equal(seen.length, 1);
 });
 
-Deno.test("the gate lets a small blocking call in beside small ones and never beside a large one", async () => {
-  const { gate } = observed(2);
-  ok(gate.prepareSmall());
-  const small = gate.run(SMALL, () => Promise.resolve(ok(gate.prepareSmall())));
-  await small;
-  await gate.run(LARGE, () => Promise.resolve(equal(gate.prepareSmall(), false)));
+Deno.test("the gate gives a blocking product the threads of its size, but none anew inside work", async () => {
+  let threads = 0;
+  const gate = new ThreadGate(4, (count) => threads = count);
+  gate.prepare(LEAST_SHARED_PRODUCT);
+  equal(threads, 4);
+  gate.prepare(LEAST_SHARED_PRODUCT - 1);
+  equal(threads, 1);
+  await gate.run(SMALL, () => {
+    gate.prepare(LEAST_SHARED_PRODUCT);
+    equal(threads, 1);
+    return Promise.resolve();
+  });
 });

@@ -51,6 +51,15 @@ export class Blas {
     this.#gate = new ThreadGate(cores, (count) => setThreads?.(count));
   }
 
+  /**
+   * Runs work on matrices of a side, with the number of threads that belongs to it: beside other work for a small one, alone
+   * for a large one. All LAPACK calls and all products that must give the same bits every time are made in such work; it
+   * must not wait for other work of this kind.
+   */
+  during<T>(side: number, work: () => Promise<T>): Promise<T> {
+    return this.#gate.run(side, work);
+  }
+
   /** `C = op(A) op(B)`, blocking. */
   gemm(
     c: Float32Array,
@@ -116,35 +125,32 @@ export class Blas {
    * Factors in place: `A = L Lᵀ` into the lower triangle (`"lower"`), or `Lᵀ` into the upper (`"upper"`).
    * @returns 0, or the row, from 1, of the pivot that failed.
    */
-  cholesky(a: Real, d: number, triangle: Triangle): Promise<number> {
-    return this.#gate.run(d, () => this.#potrf(a, d, triangle));
+  async cholesky(a: Real, d: number, triangle: Triangle): Promise<number> {
+    const potrf = a instanceof Float32Array ? this.#symbols.spotrf_ : this.#symbols.dpotrf_;
+    const side = integer(d), info = integer(0);
+    await potrf(OF_LAPACK[triangle], side, a, side, info);
+    return info[0];
   }
 
   /** `A⁻¹` in place, one triangle only. @returns as {@linkcode cholesky}. */
-  choleskyInverse(a: Real, d: number, triangle: Triangle): Promise<number> | number {
-    if (a instanceof Float32Array && d <= SMALL && this.#gate.prepareSmall()) {
-      return this.#invertNow(a, d, triangle);
-    }
-    return this.#gate.run(d, async () => {
-      const failed = await this.#potrf(a, d, triangle);
-      if (failed !== 0) return failed;
-      const potri = a instanceof Float32Array ? this.#symbols.spotri_ : this.#symbols.dpotri_;
-      const info = integer(0);
-      await potri(OF_LAPACK[triangle], integer(d), a, integer(d), info);
-      return info[0];
-    });
+  async choleskyInverse(a: Real, d: number, triangle: Triangle): Promise<number> {
+    if (a instanceof Float32Array && d <= SMALL) return this.#invertNow(a, d, triangle);
+    const failed = await this.cholesky(a, d, triangle);
+    if (failed !== 0) return failed;
+    const potri = a instanceof Float32Array ? this.#symbols.spotri_ : this.#symbols.dpotri_;
+    const side = integer(d), info = integer(0);
+    await potri(OF_LAPACK[triangle], side, a, side, info);
+    return info[0];
   }
 
   /** `L⁻¹` of `A = L Lᵀ` in place, lower triangle only. @returns as {@linkcode cholesky}. */
-  whiten(a: Real, d: number): Promise<number> {
-    return this.#gate.run(d, async () => {
-      const failed = await this.#potrf(a, d, "lower");
-      if (failed !== 0) return failed;
-      const trtri = a instanceof Float32Array ? this.#symbols.strtri_ : this.#symbols.dtrtri_;
-      const info = integer(0);
-      await trtri(UPPER, NON_UNIT, integer(d), a, integer(d), info);
-      return info[0];
-    });
+  async whiten(a: Real, d: number): Promise<number> {
+    const failed = await this.cholesky(a, d, "lower");
+    if (failed !== 0) return failed;
+    const trtri = a instanceof Float32Array ? this.#symbols.strtri_ : this.#symbols.dtrtri_;
+    const side = integer(d), info = integer(0);
+    await trtri(UPPER, NON_UNIT, side, a, side, info);
+    return info[0];
   }
 
   /**
@@ -154,19 +160,25 @@ export class Blas {
   async eigh<R extends Real>(a: R, d: number): Promise<R | null> {
     const single = a instanceof Float32Array;
     const syevd = single ? this.#symbols.ssyevd_ : this.#symbols.dsyevd_;
-    const Values = single ? Float32Array : Float64Array;
-    const values = new Values(d);
-    const integers = new Int32Array(3 + 5 * d);
-    const info = integer(0);
-    const side = integer(d);
+    const values = single ? new Float32Array(d) : new Float64Array(d);
     const least = 1 + 6 * d + 2 * d * d; // its optimum differs only for tiny matrices
-    const sizes = [integer(least), integer(integers.length)];
-    await this.#gate.run(d, async () => {
-      const work = this.#scratch.take(single ? least : 2 * least);
-      const reals = single ? work : new Float64Array(work.buffer, 0, least);
-      await syevd(VECTORS, UPPER, side, a, side, values, reals, sizes[0], integers, sizes[1], info);
-      this.#scratch.give(work);
-    });
+    const work = this.#scratch.take(single ? least : 2 * least);
+    const integers = new Int32Array(3 + 5 * d);
+    const side = integer(d), info = integer(0);
+    await syevd(
+      VECTORS,
+      UPPER,
+      side,
+      a,
+      side,
+      values,
+      single ? work : new Float64Array(work.buffer, 0, least),
+      integer(least),
+      integers,
+      integer(integers.length),
+      info,
+    );
+    this.#scratch.give(work);
     return info[0] === 0 ? values as R : null;
   }
 
@@ -174,13 +186,6 @@ export class Blas {
     const side = integer(d), info = integer(0);
     this.#symbols.spotrf_now(OF_LAPACK[triangle], side, a, side, info);
     if (info[0] === 0) this.#symbols.spotri_now(OF_LAPACK[triangle], side, a, side, info);
-    return info[0];
-  }
-
-  async #potrf(a: Real, d: number, triangle: Triangle): Promise<number> {
-    const potrf = a instanceof Float32Array ? this.#symbols.spotrf_ : this.#symbols.dpotrf_;
-    const info = integer(0);
-    await potrf(OF_LAPACK[triangle], integer(d), a, integer(d), info);
     return info[0];
   }
 }

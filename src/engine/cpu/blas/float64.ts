@@ -9,7 +9,20 @@ import { transposed } from "../built_in/mat_mul.ts";
 import { mirrorLower } from "../mirror.ts";
 import type { Blas } from "./blas.ts";
 
+/** For callers that know nothing of threads: each call is work of its own. */
 export function blasFloat64(blas: Blas): Float64 {
+  const within = float64Within(blas);
+  return {
+    library: within.library,
+    matMul: within.matMul,
+    cholesky: (a, d) => blas.during(d, () => within.cholesky(a, d)),
+    choleskyInverse: (a, d) => blas.during(d, () => within.choleskyInverse(a, d)),
+    eigh: (a, d) => blas.during(d, () => within.eigh(a, d)),
+  };
+}
+
+/** For use in work that {@linkcode Blas.during} runs. */
+export function float64Within(blas: Blas): Float64 {
   return {
     library: blas.library,
 

@@ -50,20 +50,10 @@ export class ThreadGate {
   }
 
   /**
-   * Prepares for a blocking call on a small matrix.
-   * @returns false where it must wait: a many-threaded call is under way.
-   */
-  prepareSmall(): boolean {
-    if (this.#running > 0) return !this.#alone;
-    this.#set(1);
-    return true;
-  }
-
-  /**
    * Prepares for a blocking product of so many multiplications.
    *
-   * While nonblocking calls are under way the number of threads must stay as it is. Work on one engine is therefore done
-   * one piece after another (its products and its LAPACK calls never meet), and then the number follows the shape.
+   * While work is under way the number of threads stays as it is: right for products that are part of that work. Others
+   * get the number that follows from their shape as long as pieces of work on an engine are done one after another.
    */
   prepare(multiplications: number): void {
     if (this.#running > 0) return;

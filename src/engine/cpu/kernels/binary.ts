@@ -96,25 +96,25 @@ function broadcastStrides(shape: number[], rank: number): number[] {
 }
 
 export const add = binary("Add", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = x[i] + y[j];
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = x[i] + y[j];
 });
 
 export const subtract = binary("Sub", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = x[i] - y[j];
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = x[i] - y[j];
 });
 
 export const multiply = binary("Multiply", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = x[i] * y[j];
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = x[i] * y[j];
 });
 
 export const divide = binary("RealDiv", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = x[i] / y[j];
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = x[i] / y[j];
 });
 
 export const maximum = binary("Maximum", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = Math.max(x[i], y[j]);
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = Math.max(x[i], y[j]);
 });
 
 export const minimum = binary("Minimum", (c, x, y, { at, length, x: i, xStep, y: j, yStep }) => {
-  for (let end = at + length; at < end; at++, i += xStep, j += yStep) c[at] = Math.min(x[i], y[j]);
+  for (; length > 0; length--, at++, i += xStep, j += yStep) c[at] = Math.min(x[i], y[j]);
 });
