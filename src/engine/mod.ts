@@ -10,5 +10,5 @@ export type { Blas } from "./cpu/blas/blas.ts";
 export { float64Within } from "./cpu/blas/float64.ts";
 export { CpuEngine } from "./cpu/engine.ts";
 export { mirrorLower, mirrorUpper } from "./cpu/mirror.ts";
-export { transposeMatrix } from "./cpu/kernels/transpose.ts";
+export { turn } from "./cpu/turn.ts";
 export * from "./webgpu/mod.ts";

@@ -1,4 +1,4 @@
-import { type Blas, transposeMatrix } from "@/engine/mod.ts";
+import { type Blas, turn } from "@/engine/mod.ts";
 
 /** `Aᵀ [d, d]`, by the library where it has a routine for it. */
 export function transposeSquare(
@@ -7,6 +7,6 @@ export function transposeSquare(
   d: number,
 ): Float32Array<ArrayBuffer> {
   const b = new Float32Array(d * d);
-  if (!blas.transpose(b, a, d)) transposeMatrix(b, a, { start: 0, rows: d, columns: d });
+  if (!blas.transpose(b, a, d)) turn(b, a, { rows: d, columns: d });
   return b;
 }

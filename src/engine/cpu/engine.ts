@@ -13,6 +13,7 @@ import { blasFloat64 } from "./blas/float64.ts";
 import { blasProducts } from "./blas/products.ts";
 import { builtInFloat64 } from "./built_in/float64.ts";
 import { builtInProducts } from "./built_in/products.ts";
+import { Xnnpack } from "./built_in/xnnpack.ts";
 import { installKernels } from "./kernels/install.ts";
 import type { CpuBackend } from "./kernels/kernel.ts";
 
@@ -52,7 +53,7 @@ export interface CpuEngineOptions {
 
 /** Makes TensorFlow.js's cpu backend the current one, on these products. */
 export async function openCpuEngine({ blas, reason }: CpuEngineOptions): Promise<CpuEngine> {
-  installKernels(blas ? blasProducts(blas) : builtInProducts);
+  installKernels(blas ? blasProducts(blas) : builtInProducts(await Xnnpack.open()));
   await setBackend("cpu");
   keepQuiet(backend() as CpuBackend);
   const facts: EngineFacts = {

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { mirrorLower } from "../mirror.ts";
-import type { GramSize, ProductSize } from "../products.ts";
+import type { ProductSize } from "../products.ts";
+import { turn } from "../turn.ts";
 import { addRowProducts } from "./row_products.ts";
 
 /** Length of the partial sums and rows of `B` met at once: 128 × 256 float64 fit the second-level cache. */
@@ -36,45 +36,14 @@ export function matMul(
   return c;
 }
 
-/** `scale · XᵀX [d, d]` of `x [n, d]`, symmetric to the bit: tiles on or below the diagonal, then a mirror. */
-export function gram(
-  x: Float32Array | Float64Array,
-  { n, d, scale }: GramSize,
-): Float64Array<ArrayBuffer> {
-  const columns = transposed(x, n, d);
-  const c = new Float64Array(d * d);
-  for (let t = 0; t < n; t += DEPTH) {
-    for (let j = 0; j < d; j += ROWS) {
-      addRowProducts(
-        { data: c, start: j * d + j, stride: d },
-        { data: columns, start: j * n + t, stride: n },
-        { data: columns, start: j * n + t, stride: n },
-        { m: d - j, n: Math.min(ROWS, d - j), k: Math.min(DEPTH, n - t), sign: 1 },
-      );
-    }
-  }
-  for (let i = 0; i < c.length; i++) c[i] *= scale;
-  mirrorLower(c, d);
-  return c;
-}
-
-/** `[rows, columns]` to `[columns, rows]` in float64, tile by tile. */
+/** `[rows, columns]` to `[columns, rows]`, in float64. */
 export function transposed(
   x: Float32Array | Float64Array,
   rows: number,
   columns: number,
 ): Float64Array<ArrayBuffer> {
   const y = new Float64Array(x.length);
-  const tile = 32;
-  for (let i0 = 0; i0 < rows; i0 += tile) {
-    const iEnd = Math.min(i0 + tile, rows);
-    for (let j0 = 0; j0 < columns; j0 += tile) {
-      const jEnd = Math.min(j0 + tile, columns);
-      for (let i = i0; i < iEnd; i++) {
-        for (let j = j0; j < jEnd; j++) y[j * rows + i] = x[i * columns + j];
-      }
-    }
-  }
+  turn(y, x, { rows, columns });
   return y;
 }
 
