@@ -10,9 +10,9 @@
  *
  * @module
  */
-import { add, dispose, type Tensor3D } from "@tensorflow/tfjs-core";
+import { add, dispose, matMul, mul, square, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { outer } from "@/linalg/mod.ts";
-import { type Eigenbasis, eigenbasisOf, SpectralPreconditioner } from "./eigenbasis.ts";
+import { type Eigenbasis, eigenbasisOf, project, SpectralPreconditioner } from "./eigenbasis.ts";
 import { kroneckerFactors } from "./kfac.ts";
 import type { KroneckerFactors } from "./kronecker_factors.ts";
 import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
@@ -50,6 +50,23 @@ export async function rescaledPreconditioner(
   const S = samples ? samples.secondMoments(Q_A, Q_G) : outer(lambda_G, lambda_A);
   dispose([lambda_A, lambda_G]);
   return scaledPreconditioner({ Q_A, Q_G }, S, options, reports);
+}
+
+/**
+ * S carried from one eigenbasis to the next, `S' = (T_G∘²) S (T_A∘²)ᵀ` with `T = Q_newᵀ Q_old`: the diagonal that
+ * `diag(S)` of the old basis has in the new one. The caller disposes it.
+ */
+export function transported(S: Tensor3D, from: Eigenbasis, to: Eigenbasis): Tensor3D {
+  return tidy(() => {
+    const turn_G = square(matMul(to.Q_G, from.Q_G, true));
+    const turn_A = square(matMul(to.Q_A, from.Q_A, true));
+    return matMul(matMul(turn_G, S), turn_A, false, true);
+  });
+}
+
+/** `n (Q_Gᵀ ∇ Q_A)²`: what the mean gradient of n examples says of S (EKFAC-ra). The caller disposes it. */
+export function gradientSecondMoments(basis: Eigenbasis, V: Tensor3D, examples: number): Tensor3D {
+  return tidy(() => mul(square(project(basis, V)), examples));
 }
 
 /** The preconditioner of a basis and its S; takes over both. */

@@ -35,7 +35,7 @@ import {
   sizeOfSpectrum,
 } from "./damping.ts";
 import type { EmbeddingSamples } from "./layer/mod.ts";
-import type { Context, LayerMethod, Preconditioner } from "./method.ts";
+import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
 
 export interface EmbeddingFactors {
   /** f `[vocabulary]`, the diagonal of A. */
@@ -68,21 +68,28 @@ export const embeddingFoof: LayerMethod<EmbeddingSamples, EmbeddingFactors> = {
   },
 
   refresh({ frequencies }, { options }) {
-    const rows = (scale: Tensor) => reshape(scale, [1, -1, 1]);
-    return Promise.resolve<Preconditioner>({
-      reports: {},
-      forms: {},
-      apply: (V) =>
-        options.dampings.map((damping) => tidy(() => div(V, rows(add(frequencies, damping))))),
-      multiply: (V) => tidy(() => mul(V, rows(frequencies))),
-      dispose: () => {},
-    });
+    return Promise.resolve(divideRows(frequencies, options));
   },
 
   release({ frequencies }) {
     dispose(frequencies);
   },
 };
+
+/** FOOF's preconditioner of an embedding, from frequencies that it does not take over. */
+export function divideRows(
+  frequencies: Tensor1D,
+  { dampings }: Pick<MethodOptions, "dampings">,
+): Preconditioner {
+  const rows = (scale: Tensor) => reshape(scale, [1, -1, 1]);
+  return {
+    reports: {},
+    forms: { A_diagonal: frequencies },
+    apply: (V) => dampings.map((damping) => tidy(() => div(V, rows(add(frequencies, damping))))),
+    multiply: (V) => tidy(() => mul(V, rows(frequencies))),
+    dispose: () => {},
+  };
+}
 
 /** Damped inverses of an embedding's factors: `1/(f + shift_A) [vocabulary]`, `(G + shift_G I)⁻¹`, π. The caller disposes them. */
 export async function embeddingInverses(
@@ -157,6 +164,19 @@ async function diagonalize(
   }]);
   const lambda_G = clipped(values);
   dispose(values);
+  return embeddingSpectral({ A_diagonal: frequencies, Q_G: Q, lambda_G }, options, { G: reports });
+}
+
+/** The preconditioner of f and G's eigenbasis; takes over the basis. */
+export function embeddingSpectral(
+  { A_diagonal: frequencies, Q_G: Q, lambda_G }: {
+    A_diagonal: Tensor1D;
+    Q_G: Stack;
+    lambda_G: Tensor2D;
+  },
+  options: MethodOptions,
+  reports: Preconditioner["reports"],
+): Preconditioner {
   const lambda_A: Tensor2D = expandDims(frequencies, 0);
   const pi = piOfSpectra(options.pi, lambda_A, lambda_G);
   const S = outer(lambda_A, lambda_G); // [1, vocabulary, d_out]
@@ -164,10 +184,10 @@ async function diagonalize(
   const inBasis = (V: Tensor3D, scale: Tensor3D): Tensor3D =>
     matMul(mul(matMul(V, Q), scale), Q, false, true);
   return {
-    reports: { G: reports },
+    reports,
     pi,
     largest,
-    forms: { Q_G: Q, lambda_G },
+    forms: { A_diagonal: frequencies, Q_G: Q, lambda_G },
     apply: (V) =>
       options.dampings.map((damping) =>
         tidy(() => {

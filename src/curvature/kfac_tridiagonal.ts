@@ -21,7 +21,6 @@ import {
   maximum,
   mul,
   sub,
-  type Tensor,
   type Tensor1D,
   type Tensor2D,
   type Tensor3D,
@@ -30,15 +29,16 @@ import {
 import { CurvdError } from "@/errors.ts";
 import {
   outer,
-  type PencilResult,
   type Report,
   simultaneousDiagonalization,
   type Stack,
   symmetrize,
 } from "@/linalg/mod.ts";
 import { shifts, splitRatio } from "./damping.ts";
-import type { Context, ModelLayer, ModelMethod } from "./method.ts";
+import type { Context, ModelLayer, ModelMethod, ModelPreconditioner } from "./method.ts";
+import type { NamedTensors } from "./named_tensors.ts";
 import type { Samples } from "./samples.ts";
+import type { Pencils } from "./two_terms.ts";
 
 /** Averages of one layer and its coupling to the next; the last has no coupling. */
 export interface ChainFactors {
@@ -49,13 +49,13 @@ export interface ChainFactors {
   readonly next: { readonly A: Tensor3D; readonly G: Tensor3D } | null;
 }
 
-/** One damping's solver. */
+/** What one layer's passes multiply with: Ψ and the pencils of Σ, or in the last layer its inverses. */
+export type LinkForms =
+  | (Pencils & { readonly psi_A: Tensor3D; readonly psi_G: Tensor3D })
+  | { readonly A_inv: Stack; readonly G_inv: Stack };
+
 interface Link {
-  /** `Ψ^A_l`, `Ψ^G_l`; null in the last layer. */
-  readonly psi: { readonly A: Tensor3D; readonly G: Tensor3D } | null;
-  /** `Σ_l⁻¹ V`. */
-  solve(V: Tensor3D): Tensor3D;
-  readonly tensors: Tensor[];
+  readonly forms: LinkForms;
   readonly reports: { A: Report[]; G: Report[] };
 }
 
@@ -65,19 +65,31 @@ const LEAST_DENOMINATOR = 1e-6;
 export const kfacTridiagonal: ModelMethod<Samples> = {
   async refresh(layers, context) {
     const chain = chainFactors(layers);
-    const chains = await Promise.all(
-      context.options.dampings.map((damping) => links(chain, damping, context)),
-    );
+    const preconditioner = await chainPreconditioner(chain, context);
     dispose(chain.map(({ A, G, next }) => [A, G, ...(next ? [next.A, next.G] : [])]));
-    return {
-      reports: chains[0].map(({ reports }) => reports),
-      apply: (gradients) =>
-        Promise.resolve(chains.map((chain) => tidy(() => solve(chain, gradients)))),
-      multiply: () => null,
-      dispose: () => dispose(chains.flat().map(({ tensors }) => tensors)),
-    };
+    return preconditioner;
   },
 };
+
+/** The preconditioner of a chain's averages, which it does not take over. */
+export async function chainPreconditioner(
+  chain: readonly ChainFactors[],
+  context: Context,
+): Promise<ModelPreconditioner> {
+  const chains = await Promise.all(
+    context.options.dampings.map((damping) => links(chain, damping, context)),
+  );
+  return {
+    reports: chains[0].map(({ reports }) => reports),
+    forms: chains[0].map(({ forms }): NamedTensors => ({ ...forms })),
+    apply: (gradients) =>
+      Promise.resolve(
+        chains.map((chain) => solveChain(chain.map(({ forms }) => forms), gradients)),
+      ),
+    multiply: () => null,
+    dispose: () => dispose(chains.flat().map(({ forms }): NamedTensors => ({ ...forms }))),
+  };
+}
 
 /** Factors of a chain of dense layers from one batch. @throws CurvdError where the layers cannot be a chain. */
 export function chainFactors(layers: readonly ModelLayer<Samples>[]): ChainFactors[] {
@@ -166,40 +178,41 @@ async function links(
     const reports = { A: inverse(l, "A").reports, G: inverse(l, "G").reports };
     if (l === last) {
       const [A_inv, G_inv] = [inverse(l, "A").inverse, inverse(l, "G").inverse];
-      return {
-        psi: null,
-        solve: (V) => matMul(matMul(G_inv, V), A_inv),
-        tensors: [A_inv, G_inv],
-        reports,
-      };
+      return { forms: { A_inv, G_inv }, reports };
     }
     const [a, g] = pencils.slice(2 * l, 2 * l + 2);
     const { A, G } = couplings[l];
-    return {
-      psi: { A, G },
-      solve: (V) => solveSchur(V, a, g),
-      tensors: [A, G, a.K, a.s, g.K, g.s],
-      reports,
-    };
+    const forms = { psi_A: A, psi_G: G, K_A: a.K, s_A: a.s, K_G: g.K, s_G: g.s };
+    return { forms, reports };
   });
 }
 
 /** `Σ⁻¹ V = K_G [ (K_Gᵀ V K_A) / (1 − s_G s_Aᵀ) ] K_Aᵀ`, the pencils' eigenvalues being in [0, 1). */
-function solveSchur(V: Tensor3D, a: PencilResult, g: PencilResult): Tensor3D {
+function solveSchur({ K_A, s_A, K_G, s_G }: Pencils, V: Tensor3D): Tensor3D {
   const inUnit = (s: Tensor2D) => clipByValue(s, 0, 1) as Tensor2D;
-  const denominators = maximum(sub(1, outer(inUnit(g.s), inUnit(a.s))), LEAST_DENOMINATOR);
-  const projected = matMul(matMul(g.K, V, true), a.K);
-  return matMul(matMul(g.K, div<Tensor3D>(projected, denominators)), a.K, false, true);
+  const denominators = maximum(sub(1, outer(inUnit(s_G), inUnit(s_A))), LEAST_DENOMINATOR);
+  const projected = matMul(matMul(K_G, V, true), K_A);
+  return matMul(matMul(K_G, div<Tensor3D>(projected, denominators)), K_A, false, true);
 }
 
-/** The three passes; to be called inside a tidy. */
-function solve(chain: readonly Link[], V: readonly Tensor3D[]): Tensor3D[] {
-  const first = chain.map(({ psi }, l): Tensor3D =>
-    psi ? sub(V[l], matMul(matMul(psi.G, V[l + 1]), psi.A, false, true)) : V[l]
-  );
-  const second = chain.map(({ solve }, l) => solve(first[l]));
-  return second.map((x, l): Tensor3D => {
-    const psi = chain[l - 1]?.psi;
-    return psi ? sub(x, matMul(matMul(psi.G, second[l - 1], true), psi.A)) : x;
+/** The three passes; the caller disposes the updates. */
+export function solveChain(chain: readonly LinkForms[], V: readonly Tensor3D[]): Tensor3D[] {
+  return tidy(() => {
+    const first = chain.map((link, l): Tensor3D =>
+      "psi_A" in link
+        ? sub(V[l], matMul(matMul(link.psi_G, V[l + 1]), link.psi_A, false, true))
+        : V[l]
+    );
+    const second = chain.map((link, l): Tensor3D =>
+      "psi_A" in link
+        ? solveSchur(link, first[l])
+        : matMul(matMul(link.G_inv, first[l]), link.A_inv)
+    );
+    return second.map((x, l): Tensor3D => {
+      const link = chain[l - 1];
+      return link && "psi_A" in link
+        ? sub(x, matMul(matMul(link.psi_G, second[l - 1], true), link.psi_A))
+        : x;
+    });
   });
 }

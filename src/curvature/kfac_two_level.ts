@@ -46,8 +46,18 @@ import { eigenbasisOf } from "./eigenbasis.ts";
 import { shifts, splitRatio } from "./damping.ts";
 import { kroneckerFactors } from "./kfac.ts";
 import { expectSameExamples } from "./kfac_tridiagonal.ts";
-import { type KroneckerFactors, kroneckerPreconditioner } from "./kronecker_factors.ts";
-import type { Context, ModelLayer, ModelMethod, Preconditioner } from "./method.ts";
+import {
+  type KroneckerFactors,
+  KroneckerInverse,
+  kroneckerPreconditioner,
+} from "./kronecker_factors.ts";
+import type {
+  Context,
+  ModelLayer,
+  ModelMethod,
+  ModelPreconditioner,
+  Preconditioner,
+} from "./method.ts";
 import type { Samples } from "./samples.ts";
 
 /** A row of R₀: its layer and its coefficients. */
@@ -66,35 +76,60 @@ interface Level {
 }
 
 export const kfacTwoLevel: ModelMethod<Samples> = {
-  async refresh(layers, context) {
-    expectSameExamples(layers);
-    const factors = layers.map(({ samples }) => kroneckerFactors(samples));
-    const levels = await Promise.all(
-      context.options.dampings.map(async (damping): Promise<Level> => {
-        const options = { ...context.options, dampings: [damping] };
-        const P = await Promise.all(
-          layers.map(({ layer: { name } }, l) =>
-            kroneckerPreconditioner(factors[l], { ...context, name, options })
-          ),
-        );
-        return { layers, factors, P, damping, context: { ...context, options } };
-      }),
+  refresh(layers, context) {
+    return twoLevelPreconditioner(
+      layers,
+      layers.map(({ samples }) => kroneckerFactors(samples)),
+      context,
     );
-    return {
-      reports: levels[0].P.map(({ reports }) => reports),
-      apply: (gradients) => Promise.all(levels.map((level) => correct(level, gradients))),
-      multiply: (vectors) =>
-        tidy(() => {
-          const q = directional(layers, vectors);
-          return layers.map(({ samples }) => fisherTimes(samples, q));
-        }),
-      dispose: () => {
-        for (const { P } of levels) for (const p of P) p.dispose();
-        dispose(factors.map(({ A, G }) => [A, G]));
-      },
-    };
   },
 };
+
+/** The preconditioner whose P is of these factors, which it takes over, and whose F is of the layers' samples. */
+export async function twoLevelPreconditioner(
+  layers: readonly ModelLayer<Samples>[],
+  factors: readonly KroneckerFactors[],
+  context: Context,
+): Promise<ModelPreconditioner> {
+  expectSameExamples(layers);
+  const levels = await Promise.all(
+    context.options.dampings.map(async (damping): Promise<Level> => {
+      const options = { ...context.options, dampings: [damping] };
+      const P = await Promise.all(
+        layers.map(({ layer: { name } }, l) =>
+          kroneckerPreconditioner(factors[l], { ...context, name, options })
+        ),
+      );
+      return { layers, factors, P, damping, context: { ...context, options } };
+    }),
+  );
+  return {
+    reports: levels[0].P.map(({ reports }) => reports),
+    forms: levels[0].P.map(({ forms }, l) => ({ ...forms, A: factors[l].A, G: factors[l].G })),
+    apply: (gradients) => Promise.all(levels.map((level) => correct(level, gradients))),
+    multiply: (vectors) =>
+      tidy(() => {
+        const q = directional(layers, vectors);
+        return layers.map(({ samples }) => fisherTimes(samples, q));
+      }),
+    dispose: () => {
+      for (const { P } of levels) for (const p of P) p.dispose();
+      dispose(factors.map(({ A, G }) => [A, G]));
+    },
+  };
+}
+
+/** The same updates from the forms of such a preconditioner (of one damping) and its layers' samples. */
+export function solveTwoLevel(
+  layers: readonly ModelLayer<Samples>[],
+  forms: readonly { A_inv: Stack; G_inv: Stack; A: Stack; G: Stack }[],
+  gradients: readonly Tensor3D[],
+  context: Context,
+): Promise<Tensor3D[]> {
+  const P = forms.map((of) => new KroneckerInverse(of));
+  const [damping] = context.options.dampings;
+  return correct({ layers, factors: forms, P, damping, context }, gradients);
+}
 
 /** `U = ζ + R₀ᵀβ`. */
 async function correct(level: Level, gradients: readonly Tensor3D[]): Promise<Tensor3D[]> {

@@ -20,11 +20,24 @@ import {
   deflated,
   identityStart,
   type KroneckerTerm,
+  mixed,
   mixedStart,
   powerSvd,
+  type Rearranged,
   rearranged,
   type StoppingRule,
 } from "./power_svd.ts";
+import { average } from "./running_average.ts";
+import {
+  bidiagonalizeInSpace,
+  deflateInSpace,
+  kfacCoordinates,
+  leadingInSpace,
+  type SamplePairs,
+  type SampleSpace,
+  sampleSpaceOf,
+  termOf,
+} from "./sample_space.ts";
 import type { Samples } from "./samples.ts";
 import { twoTermPreconditioner } from "./two_terms.ts";
 
@@ -42,14 +55,19 @@ export type TermFinder = (
   linalg: LinearAlgebra,
 ) => Promise<KroneckerTerms>;
 
-export const findLeadingTerm: TermFinder = async (samples, rule, linalg) => {
-  const R = rearranged(samples);
+/** Finds the terms of a rearranged block, of a batch or of a running average. */
+type PairFinder = (
+  R: Rearranged,
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+) => Promise<KroneckerTerms>;
+
+const leadingPair: PairFinder = async (R, rule, linalg) => {
   const { term, iterations } = await powerSvd(R, identityStart(R), rule, linalg);
   return { terms: [term], iterations };
 };
 
-export const findTermsByDeflation: TermFinder = async (samples, rule, linalg) => {
-  const R = rearranged(samples);
+const pairsByDeflation: PairFinder = async (R, rule, linalg) => {
   const first = await powerSvd(R, identityStart(R), rule, linalg);
   const second = await powerSvd(deflated(R, first.term), mixedStart(R), rule, linalg);
   return {
@@ -58,27 +76,77 @@ export const findTermsByDeflation: TermFinder = async (samples, rule, linalg) =>
   };
 };
 
-export const findTermsByLanczos: TermFinder = (samples, rule, linalg) =>
-  lanczosSvd(rearranged(samples), rule, linalg);
+export const findLeadingTerm: TermFinder = ofBatch(leadingPair, leadingInSpace);
+export const findTermsByDeflation: TermFinder = ofBatch(pairsByDeflation, deflateInSpace);
+export const findTermsByLanczos: TermFinder = ofBatch(lanczosSvd, bidiagonalizeInSpace);
+
+/** In the coordinates of the samples where the batch has them, else by products on the device. */
+function ofBatch(
+  find: PairFinder,
+  inSpace: (space: SampleSpace, rule: StoppingRule) => SamplePairs,
+): TermFinder {
+  return async (samples, rule, linalg) => {
+    const space = await sampleSpaceOf(samples, linalg);
+    if (!space) return await find(rearranged(samples), rule, linalg);
+    const { pairs, iterations } = inSpace(space, rule);
+    return { terms: pairs.map((pair) => termOf(pair, samples)), iterations };
+  };
+}
 
 export const findCorrectedTerms: TermFinder = async (samples, rule, linalg) => {
   const { A, G } = kroneckerFactors(samples);
+  const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
+  const space = await sampleSpaceOf(samples, linalg);
+  if (space) {
+    const { pairs: [pair], iterations } = leadingInSpace(
+      space.without(kfacCoordinates(space, samples)),
+      rule,
+      "mixed",
+    );
+    return { terms: [{ A, G, sigma }, termOf(pair, samples)], iterations };
+  }
   const R = rearranged(samples);
   const { term, iterations } = await powerSvd(deflated(R, { A, G }), mixedStart(R), rule, linalg);
-  const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
   return { terms: [{ A, G, sigma }, term], iterations };
 };
 
-export const kpsvd: LayerMethod<Samples, KroneckerTerms> = method(findLeadingTerm);
-export const deflation: LayerMethod<Samples, KroneckerTerms> = method(findTermsByDeflation);
-export const lanczos: LayerMethod<Samples, KroneckerTerms> = method(findTermsByLanczos);
-export const kfacCorrected: LayerMethod<Samples, KroneckerTerms> = method(findCorrectedTerms);
+export const kpsvd = method(findLeadingTerm, averagedBy(leadingPair));
+export const deflation = method(findTermsByDeflation, averagedBy(pairsByDeflation));
+export const lanczos = method(findTermsByLanczos, averagedBy(lanczosSvd));
+export const kfacCorrected = method(findCorrectedTerms, averageCorrected);
 
-function method(find: TermFinder): LayerMethod<Samples, KroneckerTerms> {
+type Average = NonNullable<LayerMethod<Samples, KroneckerTerms>["average"]>;
+
+/** The leading pairs of `ρ·(old terms) + (1 − ρ)·F_batch`. */
+function averagedBy(find: PairFinder): Average {
+  return ({ terms }, samples, rho, { linalg, options }) =>
+    find(mixed(terms, rearranged(samples), rho), options, linalg);
+}
+
+/** K-FAC's running averages, and the leading pair of what they leave of `ρ·(old terms) + (1 − ρ)·F_batch`. */
+async function averageCorrected(
+  { terms }: KroneckerTerms,
+  samples: Samples,
+  rho: number,
+  { linalg, options }: Context,
+): Promise<KroneckerTerms> {
+  const [old] = terms;
+  const batch = kroneckerFactors(samples);
+  const A = average(old.A, batch.A, rho), G = average(old.G, batch.G, rho);
+  dispose([batch.A, batch.G]);
+  const R = deflated(mixed(terms, rearranged(samples), rho), { A, G });
+  const { term, iterations } = await powerSvd(R, mixedStart(R), options, linalg);
+  const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
+  return { terms: [{ A, G, sigma }, term], iterations };
+}
+
+function method(find: TermFinder, average: Average): LayerMethod<Samples, KroneckerTerms> {
   return {
     observe(samples, { linalg, options }) {
       return find(samples, options, linalg);
     },
+
+    average,
 
     refresh({ terms }, context) {
       return termsPreconditioner(terms, context);

@@ -34,19 +34,32 @@ import {
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import { gram, type Report, type Stack } from "@/linalg/mod.ts";
+import { Conv2dLayer, type KroneckerLayer, type Layer } from "./layer/mod.ts";
 import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
 import type { Filters, Samples } from "./samples.ts";
 
-/** A stack of blocks, and how a gradient's rows meet them. */
-export interface MiniBlocks {
-  /** `[blocks, d, d]`. */
-  readonly M: Stack;
+/** How a gradient's rows meet the blocks. */
+export interface BlockRows {
   /** `V [b, d_out, d_in]` as rows `[blocks, r, d]`, r right-hand sides a block. */
   split(V: Tensor3D): Tensor3D;
   /** The reverse. */
-  join(U: Tensor3D, V: Tensor3D): Tensor3D;
+  join(U: Tensor3D): Tensor3D;
+}
+
+/** A stack of blocks, and how a gradient's rows meet them. */
+export interface MiniBlocks extends BlockRows {
+  /** `[blocks, d, d]`. */
+  readonly M: Stack;
   /** Second moments of the biases `[b, d_out, 1]`, each a block of its own; null where they are within M. */
   readonly biasMoments: Tensor3D | null;
+}
+
+/** What the rows of the blocks follow from. */
+export interface BlockSizes {
+  readonly groups: number;
+  readonly dIn: number;
+  readonly dOut: number;
+  readonly filters: Filters | null;
 }
 
 /** All blocks of a layer may take this much; a dense layer of 1024 × 1024 would need 4 GiB. */
@@ -63,24 +76,23 @@ export const mbf: LayerMethod<Samples, MiniBlocks> = {
         linalg.choleskyInverse([{ name: `${name}.A`, matrix: blocks.M, shift: damping }])
       ),
     );
-    const { M, biasMoments: moments } = blocks;
-    const solve = (V: Tensor3D, X: Stack, biases: (v: Tensor3D, moments: Tensor3D) => Tensor3D) =>
-      tidy(() => {
-        const U = blocks.join(matMul(blocks.split(V), X), V);
-        if (!moments) return U;
-        const last = slice(V, [0, 0, V.shape[2] - 1], [-1, -1, 1]);
-        return concat([U, biases(last, moments)], 2);
-      });
+    const { M, biasMoments } = blocks;
+    const [[{ inverse: first, reports }]] = inverses;
     return {
-      reports: { A: inverses[0][0].reports },
-      forms: {},
+      reports: { A: reports },
+      forms: { M_inv: first, ...(biasMoments ? { bias_moments: biasMoments } : {}) },
       apply: (V) =>
         inverses.map(([{ inverse }], i) =>
-          solve(V, inverse, (v, moments) => div(v, add(moments, options.dampings[i])))
+          solveBlocks(blocks, { M_inv: inverse, biasMoments }, options.dampings[i], V)
         ),
-      multiply: (V) => solve(V, M, (v, moments) => mul(v, moments)),
+      multiply: (V) => throughBlocks(blocks, V, M, biasMoments, mul),
       dispose: () => dispose(inverses.map(([{ inverse }]) => inverse)),
     };
+  },
+
+  revive({ M, biasMoments }, layer, { mbfBlocks }) {
+    const rows = blockRows(blockSizes(layer), mbfBlocks);
+    return { M, biasMoments: biasMoments ?? null, ...rows } as MiniBlocks;
   },
 
   release({ M, biasMoments }) {
@@ -89,6 +101,79 @@ export const mbf: LayerMethod<Samples, MiniBlocks> = {
 
   direct: woodburyBlocks,
 };
+
+/** `U = (M + λI)⁻¹ V` from the blocks' inverses; the caller disposes it. */
+export function solveBlocks(
+  rows: BlockRows,
+  { M_inv, biasMoments }: { M_inv: Stack; biasMoments: Tensor3D | null },
+  damping: number,
+  V: Tensor3D,
+): Tensor3D {
+  return throughBlocks(rows, V, M_inv, biasMoments, (v, moments) => div(v, add(moments, damping)));
+}
+
+/** Each block times its rows of V, and each bias by its own moment. */
+function throughBlocks(
+  { split, join }: BlockRows,
+  V: Tensor3D,
+  X: Stack,
+  moments: Tensor3D | null,
+  biases: (v: Tensor3D, moments: Tensor3D) => Tensor3D,
+): Tensor3D {
+  return tidy(() => {
+    const U = join(matMul(split(V), X));
+    if (!moments) return U;
+    const last = slice(V, [0, 0, V.shape[2] - 1], [-1, -1, 1]);
+    return concat([U, biases(last, moments)], 2);
+  });
+}
+
+/** The sizes of a dense layer or a convolution. */
+export function blockSizes(layer: Layer): BlockSizes {
+  const { groups, dIn, dOut } = layer as KroneckerLayer;
+  return { groups, dIn, dOut, filters: layer instanceof Conv2dLayer ? layer.rowFilters : null };
+}
+
+/** The rows of a layer's blocks. */
+export function blockRows(
+  { groups: b, dIn, dOut, filters }: BlockSizes,
+  mbfBlocks: MethodOptions["mbfBlocks"],
+): BlockRows {
+  if (filters) {
+    const { channels, features } = channelsOf(dIn, filters);
+    const { taps, order } = filters;
+    return {
+      split: (V) => {
+        const rows = byChannel(withoutBias(V, filters), b * dOut, filters);
+        return reshape(rows, [b * dOut * channels, 1, taps]);
+      },
+      join: (U) => {
+        const perFilter = reshape(U, [b * dOut, channels, taps]);
+        const rows = order === "chw" ? perFilter : transpose(perFilter, [0, 2, 1]);
+        return reshape(rows, [b, dOut, features]);
+      },
+    };
+  }
+  return mbfBlocks === "averaged"
+    ? { split: (V) => V.clone(), join: (U) => U.clone() }
+    : { split: (V) => reshape(V, [dOut, 1, dIn]), join: (U) => reshape(U, [1, dOut, dIn]) };
+}
+
+function channelsOf(dIn: number, { taps, bias }: Filters): { channels: number; features: number } {
+  const features = dIn - Number(bias);
+  return { channels: features / taps, features };
+}
+
+/** `[…, features]` as `[…, channels, taps]`, of `rows` leading rows. */
+function byChannel(x: Tensor3D, rows: number, { taps, order }: Filters): Tensor3D {
+  return order === "chw"
+    ? reshape(x, [rows, -1, taps])
+    : transpose(reshape(x, [rows, taps, -1]), [0, 2, 1]);
+}
+
+function withoutBias(x: Tensor3D, { bias }: Filters): Tensor3D {
+  return bias ? slice(x, [0, 0, 0], [x.shape[0], x.shape[1], x.shape[2] - 1]) : x;
+}
 
 /** The blocks of a batch; the caller disposes `M` and `biasMoments`. */
 export function miniBlocks(
@@ -107,12 +192,7 @@ function neuronBlocks(samples: Samples): MiniBlocks {
     const rows = reshape(transpose(P, [0, 2, 1, 3]), [dOut, -1, dIn]) as Tensor3D;
     return gram(rows, samples.weight);
   });
-  return {
-    M,
-    split: (V) => reshape(V, [dOut, 1, dIn]),
-    join: (U) => reshape(U, [1, dOut, dIn]),
-    biasMoments: null,
-  };
+  return { M, biasMoments: null, ...blockRows(samples, "per_neuron") };
 }
 
 /** `M = (1/d_out) w Σ_i P_iᵀ P_i [1, d_in, d_in]`. */
@@ -120,26 +200,20 @@ function averagedBlock(samples: Samples): MiniBlocks {
   const { inputs, grads, trace } = samples.partialTraces("exact");
   const M = tidy(() => div<Stack>(inputs, samples.dOut));
   dispose([inputs, grads, trace]);
-  return { M, split: (V) => V.clone(), join: (U) => U.clone(), biasMoments: null };
+  return { M, biasMoments: null, ...blockRows(samples, "averaged") };
 }
 
 /** `M_oc = w Σ_i p pᵀ [b·d_out·c, kh·kw, kh·kw]`; a bias is a block of one. */
-function filterBlocks(samples: Samples, { taps, order, bias }: Filters): MiniBlocks {
+function filterBlocks(samples: Samples, filters: Filters): MiniBlocks {
   const { groups: b, dIn, dOut, layer } = samples;
-  const features = dIn - Number(bias);
-  const channels = features / taps;
+  const { taps, bias } = filters;
+  const { channels, features } = channelsOf(dIn, filters);
   const blocks = b * dOut * channels;
   expectToFit(layer, 4 * blocks * taps * taps);
-  /** `[…, features]` as `[…, channels, taps]`, of `rows` leading rows. */
-  const byChannel = (x: Tensor, rows: number): Tensor3D =>
-    order === "chw"
-      ? reshape(x, [rows, channels, taps])
-      : transpose(reshape(x, [rows, taps, channels]), [0, 2, 1]);
-  const withoutBias = (x: Tensor3D): Tensor3D =>
-    bias ? slice(x, [0, 0, 0], [x.shape[0], x.shape[1], features]) : x;
   const M = accumulate(samples, (P) => {
     const m = P.shape[1];
-    const rows = byChannel(withoutBias(reshape(P, [b * m, dOut, dIn])), b * m * dOut);
+    const gradients = reshape(P, [b * m, dOut, dIn]) as Tensor3D;
+    const rows = byChannel(withoutBias(gradients, filters), b * m * dOut, filters);
     const perBlock = transpose(reshape(rows, [b, m, dOut * channels, taps]), [0, 2, 1, 3]);
     return gram(reshape(perBlock, [blocks, m, taps]), samples.weight);
   });
@@ -149,16 +223,7 @@ function filterBlocks(samples: Samples, { taps, order, bias }: Filters): MiniBlo
       return mul(sum<Tensor3D>(square(last), 1), samples.weight);
     })
     : null;
-  return {
-    M,
-    split: (V) => reshape(byChannel(withoutBias(V), b * dOut), [blocks, 1, taps]),
-    join: (U) => {
-      const filters = reshape(U, [b * dOut, channels, taps]);
-      const rows = order === "chw" ? filters : transpose(filters, [0, 2, 1]);
-      return reshape(rows, [b, dOut, features]);
-    },
-    biasMoments,
-  };
+  return { M, biasMoments, ...blockRows(samples, "per_neuron") };
 }
 
 /**

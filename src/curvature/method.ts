@@ -13,6 +13,7 @@ import type { Tensor, Tensor1D, Tensor3D } from "@tensorflow/tfjs-core";
 import type { LinearAlgebra, Report } from "@/linalg/mod.ts";
 import type { PiRule } from "./damping.ts";
 import type { Layer } from "./layer/mod.ts";
+import type { NamedTensors } from "./named_tensors.ts";
 import type { PairProducts } from "./samples.ts";
 
 export type DampingRule = "factored" | "plain" | "exact";
@@ -94,6 +95,13 @@ export interface LayerMethod<X extends PairProducts, S> {
    * @param samples the batch of `state`, for methods that re-estimate a spectrum in the new basis.
    */
   refresh(state: S, context: Context, samples?: X): Promise<Preconditioner>;
+  /**
+   * The running average `ρ·old + (1 − ρ)·batch`, where that is not what it is of each tensor.
+   * @param rho ρ, in (0, 1).
+   */
+  average?(old: S, samples: X, rho: number, context: Context): Promise<S>;
+  /** A state from its tensors ({@linkcode NamedTensors}), where it holds more than these. */
+  revive?(tensors: NamedTensors, layer: Layer, options: MethodOptions): S;
   /** Disposes a state. */
   release(state: S): void;
   /** A shorter way from a batch to its preconditioner where there is one (Woodbury), else null. */
@@ -114,6 +122,8 @@ export interface ModelPreconditioner {
   multiply(vectors: readonly Tensor3D[]): Tensor3D[] | null;
   /** By layer, then factor. */
   readonly reports: readonly Readonly<Record<string, Report[]>>[];
+  /** By layer: the tensors from which it can be made again; of the first damping. */
+  readonly forms: readonly NamedTensors[];
   dispose(): void;
 }
 

@@ -44,3 +44,18 @@ export {
 export { kroneckerSpectral } from "./eigenbasis.ts";
 export { scaledPreconditioner } from "./ekfac.ts";
 export { embeddingInverse, embeddingInverses } from "./embedding_block.ts";
+export { gradientSecondMoments, transported } from "./ekfac.ts";
+export {
+  type ChainFactors,
+  chainFactors,
+  chainPreconditioner,
+  type LinkForms,
+  solveChain,
+} from "./kfac_tridiagonal.ts";
+export { solveTwoLevel, twoLevelPreconditioner } from "./kfac_two_level.ts";
+export * from "./levenberg_marquardt.ts";
+export * from "./named_tensors.ts";
+export { applyForms, isDampingFree } from "./restore.ts";
+export * from "./running_average.ts";
+export * from "./shampoo.ts";
+export * from "./soap.ts";

@@ -11,6 +11,7 @@
  * @module
  */
 import {
+  add,
   dispose,
   div,
   expandDims,
@@ -89,6 +90,24 @@ export function deflated(R: Rearranged, { A, G }: { A: Stack; G: Stack }): Rearr
     ...R,
     forward: (M) => tidy(() => without(R.forward(M), innerProduct(A, M), G)),
     adjoint: (U) => tidy(() => without(R.adjoint(U), innerProduct(G, U), A)),
+  };
+}
+
+/** `ρ Σ_r vec(G_r) vec(A_r)ᵀ + (1 − ρ) R`: terms that stand for the past, and a batch. */
+export function mixed(
+  terms: readonly { A: Stack; G: Stack }[],
+  R: Rearranged,
+  rho: number,
+): Rearranged {
+  const plus = (image: Stack, M: Stack, from: "A" | "G", to: "A" | "G"): Stack =>
+    terms.reduce<Stack>(
+      (sum, term) => add(sum, scaleEach(term[to], mul(innerProduct(term[from], M), rho))),
+      mul(image, 1 - rho),
+    );
+  return {
+    ...R,
+    forward: (M) => tidy(() => plus(R.forward(M), M, "A", "G")),
+    adjoint: (U) => tidy(() => plus(R.adjoint(U), U, "G", "A")),
   };
 }
 

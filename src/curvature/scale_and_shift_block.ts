@@ -47,18 +47,26 @@ export function scaleAndShiftBlock(
         : diagonalize(state.F, context, state.tolerance);
     },
 
+    revive({ F }) {
+      return { block, F } as ScaleAndShiftBlock;
+    },
+
     release({ F }) {
       dispose(F);
     },
   };
 }
 
-function divide(F: Tensor1D, { options: { dampings, power } }: Context): Preconditioner {
+/** The preconditioner of a diagonal, which it does not take over. */
+export function divide(
+  F: Tensor1D,
+  { options: { dampings, power } }: Pick<Context, "options">,
+): Preconditioner {
   const largest = tidy(() => reshape(max(F), [1]) as Tensor1D);
   const row = (x: Tensor1D): Tensor3D => reshape(x, [1, 1, -1]);
   return {
     reports: {},
-    forms: {},
+    forms: { F },
     largest,
     apply: (V) =>
       dampings.map((damping) =>

@@ -21,10 +21,11 @@ import {
   matMul,
   maximum,
   type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
 import { addDiagonal, outer, simultaneousDiagonalization, type Stack } from "@/linalg/mod.ts";
-import type { PencilResult } from "@/linalg/mod.ts";
 import { shifts, splitRatio } from "./damping.ts";
 import type { Context, MethodOptions, Preconditioner } from "./method.ts";
 
@@ -58,11 +59,7 @@ export async function twoTermPreconditioner(
     forms: { K_A: a.K, K_G: g.K, s_A: a.s, s_G: g.s },
     apply: (V) =>
       solvers.map(({ a, g }) =>
-        tidy(() => {
-          const projected = matMul(matMul(g.K, V, true), a.K); // K_Gᵀ V K_A
-          const scaled = div(projected, denominators(a, g, { floor, indefinite }));
-          return matMul(matMul(g.K, scaled as Stack), a.K, false, true);
-        })
+        solveTwoTerms({ K_A: a.K, s_A: a.s, K_G: g.K, s_G: g.s }, { floor, indefinite }, V)
       ),
     multiply: (V) =>
       tidy(() =>
@@ -75,10 +72,31 @@ export async function twoTermPreconditioner(
   };
 }
 
+/** Both pencils: `K_Aᵀ A₁ K_A = I`, `K_Aᵀ A₂ K_A = diag(s_A)`, and so for G. */
+export interface Pencils {
+  readonly K_A: Stack;
+  readonly s_A: Tensor2D;
+  readonly K_G: Stack;
+  readonly s_G: Tensor2D;
+}
+
+/** `U = K_G [ (K_Gᵀ V K_A) / max(1 + s_G s_Aᵀ, floor) ] K_Aᵀ`; the caller disposes it. */
+export function solveTwoTerms(
+  { K_A, s_A, K_G, s_G }: Pencils,
+  options: Pick<MethodOptions, "floor" | "indefinite">,
+  V: Tensor3D,
+): Tensor3D {
+  return tidy(() => {
+    const projected: Tensor3D = matMul(matMul(K_G, V, true), K_A);
+    const scaled: Tensor3D = div(projected, denominators(s_A, s_G, options));
+    return matMul(matMul(K_G, scaled), K_A, false, true);
+  });
+}
+
 /** `1 + s_G s_Aᵀ`, kept positive. */
 function denominators(
-  { s: s_A }: PencilResult,
-  { s: s_G }: PencilResult,
+  s_A: Tensor2D,
+  s_G: Tensor2D,
   { floor, indefinite }: Pick<MethodOptions, "floor" | "indefinite">,
 ): Stack {
   return indefinite === "abs_factors"

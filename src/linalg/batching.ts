@@ -9,7 +9,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import type { Scalar } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor } from "@tensorflow/tfjs-core";
 import type {
   EighProblem,
   EighResult,
@@ -61,6 +61,7 @@ export class BatchedLinearAlgebra implements LinearAlgebra {
   private readonly bases: Collector<EighProblem, EighResult>;
   private readonly roots: Collector<RootProblem, RootResult>;
   private readonly scalars: Collector<Scalar, number>;
+  private readonly values: Collector<Tensor, Float32Array<ArrayBuffer>>;
 
   constructor(engine: LinearAlgebra) {
     this.verifyFully = engine.verifyFully;
@@ -68,6 +69,7 @@ export class BatchedLinearAlgebra implements LinearAlgebra {
     this.whiteners = new Collector((problems) => engine.whiten(problems));
     this.bases = new Collector((problems) => engine.eigh(problems));
     this.roots = new Collector((problems) => engine.inverseRoot(problems));
+    this.values = new Collector((tensors) => engine.read(tensors));
     this.scalars = new Collector((scalars) => engine.numbers(scalars));
   }
 
@@ -89,5 +91,9 @@ export class BatchedLinearAlgebra implements LinearAlgebra {
 
   numbers(scalars: readonly Scalar[]): Promise<number[]> {
     return this.scalars.ask(scalars);
+  }
+
+  read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    return this.values.ask(tensors);
   }
 }

@@ -37,7 +37,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   readonly verifyFully: boolean;
   readonly #host: Host;
 
-  constructor(engine: Engine, { verifyFully }: WorkOptions) {
+  constructor(private readonly engine: Engine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
     const blas = engine instanceof CpuEngine ? engine.blas : null;
     const float64 = blas === null ? engine.float64 : float64Within(blas);
@@ -72,6 +72,10 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
       root: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
       reports: solved[at].map(({ report }) => report),
     }));
+  }
+
+  read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    return this.engine.read(tensors);
   }
 
   async numbers(scalars: readonly Scalar[]): Promise<number[]> {

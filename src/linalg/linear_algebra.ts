@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { Scalar, Tensor1D, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 
 /** Square matrices of one size, `[b, d, d]`. */
 export type Stack = Tensor3D;
@@ -115,4 +115,7 @@ export interface LinearAlgebra {
 
   /** Numbers the host must know in the middle of work (a stopping rule). One wait a call: use sparingly. */
   numbers(scalars: readonly Scalar[]): Promise<number[]>;
+
+  /** Values the host goes on with in float64. One wait a call; the tensors stay alive. */
+  read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]>;
 }

@@ -179,6 +179,10 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     );
   }
 
+  read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    return this.#engine.read(tensors);
+  }
+
   async numbers(scalars: readonly Scalar[]): Promise<number[]> {
     return (await this.#engine.read(scalars)).map(([value]) => value);
   }

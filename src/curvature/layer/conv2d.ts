@@ -31,7 +31,7 @@ import {
 import { CurvdError } from "@/errors.ts";
 import { gram, outer } from "@/linalg/mod.ts";
 import { missing, RowSamples } from "../row_samples.ts";
-import type { Samples } from "../samples.ts";
+import type { Filters, Samples } from "../samples.ts";
 import { type RowSource, SharedSamples } from "../shared_samples.ts";
 import type { Conv2dDescription, KroneckerLayer, Statistics } from "./layer.ts";
 import { outputImage, patches, type PatchGeometry, samePadding } from "./patches.ts";
@@ -85,6 +85,13 @@ export class Conv2dLayer implements KroneckerLayer {
       groups,
       order: layout === "oihw" ? "chw" : "hwc",
     };
+  }
+
+  /** The filters in a row of its matrices. */
+  get rowFilters(): Filters {
+    const { layout, bias } = this.description;
+    const [kh, kw] = this.kernel;
+    return { taps: kh * kw, order: layout === "oihw" ? "chw" : "hwc", bias };
   }
 
   toMatrix(gradient: Tensor, biasGradient?: Tensor1D): Tensor3D {
@@ -150,11 +157,7 @@ export class Conv2dLayer implements KroneckerLayer {
       locations: T,
       backprops,
       fisher,
-      filters: {
-        taps: this.kernel[0] * this.kernel[1],
-        order: this.description.layout === "oihw" ? "chw" : "hwc",
-        bias,
-      },
+      filters: this.rowFilters,
       inputScale: 1 / examples,
       gradScale: 1 / (T * (fisher === "sampled" ? examples * backprops : examples)),
       inputs: (from, m) =>

@@ -1,0 +1,304 @@
+/**
+ * The rearranged Fisher block in the coordinates of its samples.
+ *
+ * Of a layer applied once an example every singular vector lies in the span of the samples, `U = Σ x_i g_i g_iᵀ`, `V = Σ y_i a_i a_iᵀ`,
+ * and with the Hadamard squares of the Gram matrices, `K_A = (a aᵀ)∘²`, `K_G = (g gᵀ)∘²`, the whole problem is N × N:
+ *
+ *   R(F) V ↔ x = w K_A y,   R(F)ᵀ U ↔ y = w K_G x,   ‖U‖² = xᵀ K_G x,   ‖V‖² = yᵀ K_A y
+ *
+ * A round costs N² instead of N d², so it is done on the host, in float64, to the end; the device forms the terms once.
+ * A term taken away (deflation, K-FAC's own) is a rank-one change in these coordinates too.
+ *
+ * Source: this is the kernel form of Koroko et al. 2022, arXiv:2201.10285, section 3.1.
+ *
+ * @module
+ */
+import {
+  concat,
+  dispose,
+  matMul,
+  reshape,
+  square,
+  tensor1d,
+  tensor2d,
+  type Tensor3D,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { type LinearAlgebra, weightedGram } from "@/linalg/mod.ts";
+import type { KroneckerTerm, StoppingRule } from "./power_svd.ts";
+import type { Samples } from "./samples.ts";
+import { smallSvd } from "./small_svd.ts";
+
+/** Most samples: two Gram matrices of 16 MiB in float64, and a round in about two milliseconds. */
+export const MOST_SAMPLES = 1448;
+
+/** A pair of singular vectors in coordinates, of unit norm, with its singular value. */
+export interface SamplePair {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+  readonly sigma: number;
+}
+
+/** A term `(Σ x_i g_i g_iᵀ) ⊗ (Σ y_i a_i a_iᵀ)` that is taken away. */
+type Removed = Pick<SamplePair, "x" | "y">;
+
+/** R(F) less some terms. */
+export class SampleSpace {
+  constructor(
+    private readonly K_A: Float64Array,
+    private readonly K_G: Float64Array,
+    readonly size: number,
+    private readonly weight: number,
+    private readonly removed: readonly Removed[] = [],
+  ) {}
+
+  /** `R(F)` without one more term. */
+  without(term: Removed): SampleSpace {
+    const { K_A, K_G, size, weight, removed } = this;
+    return new SampleSpace(K_A, K_G, size, weight, [...removed, term]);
+  }
+
+  /** x of `R V`. */
+  forward(y: Float64Array): Float64Array {
+    const image = this.timesA(y);
+    const x = image.map((value) => this.weight * value);
+    for (const term of this.removed) addScaled(x, -dot(term.y, image), term.x);
+    return x;
+  }
+
+  /** y of `Rᵀ U`. */
+  adjoint(x: Float64Array): Float64Array {
+    const image = this.timesG(x);
+    const y = image.map((value) => this.weight * value);
+    for (const term of this.removed) addScaled(y, -dot(term.x, image), term.y);
+    return y;
+  }
+
+  /** `⟨V, V'⟩` of two coordinates. */
+  innerA(y: Float64Array, other: Float64Array): number {
+    return dot(y, this.timesA(other));
+  }
+
+  /** `⟨U, U'⟩`. */
+  innerG(x: Float64Array, other: Float64Array): number {
+    return dot(x, this.timesG(other));
+  }
+
+  /** The pair with `tr U ≥ 0`: `tr U = Σ x_i |g_i|²`. */
+  oriented({ x, y, sigma }: SamplePair): SamplePair {
+    let trace = 0;
+    for (let i = 0; i < this.size; i++) trace += x[i] * Math.sqrt(this.K_G[i * (this.size + 1)]);
+    return trace < 0 ? { x: scaled(x, -1), y: scaled(y, -1), sigma } : { x, y, sigma };
+  }
+
+  private timesA(y: Float64Array): Float64Array {
+    return timesVector(this.K_A, y);
+  }
+
+  private timesG(x: Float64Array): Float64Array {
+    return timesVector(this.K_G, x);
+  }
+}
+
+/** The space of a batch, or null where weights are shared, there are several blocks, or there are too many samples. */
+export async function sampleSpaceOf(
+  samples: Samples,
+  linalg: LinearAlgebra,
+): Promise<SampleSpace | null> {
+  const rows = samples.rows();
+  const { pairs, examples, weight, groups } = samples;
+  if (!rows || groups > 1 || pairs > MOST_SAMPLES) return null;
+  const [K_A, K_G] = tidy(() => {
+    const a = reshape(rows.a, [examples, -1]), g = reshape(rows.g, [pairs, -1]);
+    return [square(matMul(a, a, false, true)), square(matMul(g, g, false, true))];
+  });
+  const [kA, kG] = await linalg.read([K_A, K_G]);
+  dispose([K_A, K_G]);
+  return new SampleSpace(paired(kA, examples, pairs), Float64Array.from(kG), pairs, weight);
+}
+
+/** Pairs, the leading one first, and the rounds they took. */
+export interface SamplePairs {
+  readonly pairs: SamplePair[];
+  readonly iterations: number;
+}
+
+/** The leading pair, by power iteration from a positive start, or one of mixed signs. */
+export function leadingInSpace(
+  space: SampleSpace,
+  { tolerance, maxIterations }: StoppingRule,
+  start: "positive" | "mixed" = "positive",
+): SamplePairs {
+  let y = unitA(space, startOf(space, start));
+  let x: Float64Array = new Float64Array(space.size), sigma = 0, iterations = 0;
+  while (iterations < maxIterations) {
+    iterations++;
+    x = unitG(space, space.forward(y));
+    const next = space.adjoint(x);
+    sigma = Math.sqrt(Math.max(0, space.innerA(next, next)));
+    if (sigma === 0) break;
+    const unit = scaled(next, 1 / sigma);
+    const change = difference(unit, y);
+    y = unit;
+    if (Math.sqrt(Math.max(0, space.innerA(change, change))) <= tolerance) break;
+  }
+  return { pairs: [space.oriented({ x, y, sigma })], iterations };
+}
+
+/** Two pairs, the second by power iteration on what the first leaves. */
+export function deflateInSpace(space: SampleSpace, rule: StoppingRule): SamplePairs {
+  const first = leadingInSpace(space, rule);
+  const [{ x, y, sigma }] = first.pairs;
+  const second = leadingInSpace(space.without({ x: scaled(x, sigma), y }), rule, "mixed");
+  return {
+    pairs: [...first.pairs, ...second.pairs],
+    iterations: first.iterations + second.iterations,
+  };
+}
+
+/** The two leading pairs, by Golub–Kahan bidiagonalization with full reorthogonalization, restarted until both hold. */
+export function bidiagonalizeInSpace(
+  space: SampleSpace,
+  { tolerance, maxIterations }: StoppingRule,
+): SamplePairs {
+  const steps = Math.min(12, space.size);
+  let start = unitA(space, startOf(space, "mixed"));
+  for (let iterations = steps;; iterations += steps) {
+    const p: Float64Array[] = [], q = [start];
+    const B: number[][] = [];
+    for (let j = 0; j < steps; j++) {
+      const left = orthogonal(space.forward(q[j]), p, (u, v) => space.innerG(u, v));
+      p.push(left.unit);
+      const right = orthogonal(space.adjoint(left.unit), q, (u, v) => space.innerA(u, v));
+      q.push(right.unit);
+      B.push(
+        Array.from(
+          { length: steps + 1 },
+          (_, i) => i === j ? left.norm : i === j + 1 ? right.norm : 0,
+        ),
+      );
+    }
+    const beyond = orthogonal(space.forward(q[steps]), p, (u, v) => space.innerG(u, v)).norm;
+    const { values, left, right } = smallSvd(B);
+    const pairs = [0, 1].filter((i) => i < values.length).map((i) =>
+      space.oriented({ x: combination(p, left[i]), y: combination(q, right[i]), sigma: values[i] })
+    );
+    const residual = Math.max(
+      ...pairs.map((_, i) => values[0] > 0 ? beyond * Math.abs(right[i][steps]) / values[0] : 0),
+    );
+    if (residual <= tolerance || iterations + steps > maxIterations) return { pairs, iterations };
+    start = unitA(
+      space,
+      pairs.map(({ y }) => y).reduce((sum, y) => difference(sum, scaled(y, -1))),
+    );
+  }
+}
+
+/** K-FAC's `G ⊗ A` in coordinates: `A = Σ a aᵀ/n`, `G = w Σ g gᵀ`, each example's a standing once a backprop. */
+export function kfacCoordinates({ size }: SampleSpace, samples: Samples): Removed {
+  return {
+    x: new Float64Array(size).fill(samples.weight),
+    y: new Float64Array(size).fill(1 / size),
+  };
+}
+
+/** A pair as a term on the device: `A = √σ V`, `G = √σ U`; the caller disposes it. */
+export function termOf({ x, y, sigma }: SamplePair, samples: Samples): KroneckerTerm {
+  const { a, g } = samples.rows()!;
+  const { pairs, examples } = samples;
+  const root = Math.sqrt(sigma);
+  const [A, G] = tidy(() => {
+    const weights = (coordinates: Float64Array) =>
+      tensor2d(Float32Array.from(coordinates, (value) => value * root), [1, pairs]);
+    const paired: Tensor3D = pairs === examples
+      ? a
+      : concat(Array<Tensor3D>(pairs / examples).fill(a), 1);
+    return [weightedGram(paired, weights(y)), weightedGram(g, weights(x))];
+  });
+  return { A, G, sigma: tensor1d([sigma]) };
+}
+
+/** Each example's Gram values once for every pair of its backprops. */
+function paired(K: Float32Array, examples: number, pairs: number): Float64Array {
+  const all = new Float64Array(pairs * pairs);
+  for (let i = 0; i < pairs; i++) {
+    for (let j = 0; j < pairs; j++) {
+      all[i * pairs + j] = K[(i % examples) * examples + j % examples];
+    }
+  }
+  return all;
+}
+
+/** Coordinates of a start: all of one sign is a positive semidefinite matrix; mixed signs reach what is beside the first pair. */
+function startOf({ size }: SampleSpace, kind: "positive" | "mixed"): Float64Array {
+  if (kind === "positive") return new Float64Array(size).fill(1);
+  let state = 0x9e3779b9;
+  return Float64Array.from({ length: size }, () => {
+    state = Math.imul(state ^ (state >>> 16), 0x45d9f3b) + 0x6d2b79f5 | 0;
+    return state / 2 ** 31;
+  });
+}
+
+function unitA(space: SampleSpace, y: Float64Array): Float64Array {
+  return divided(y, Math.sqrt(Math.max(0, space.innerA(y, y))));
+}
+
+function unitG(space: SampleSpace, x: Float64Array): Float64Array {
+  return divided(x, Math.sqrt(Math.max(0, space.innerG(x, x))));
+}
+
+/** `v` less its parts along unit vectors, twice, and of unit norm; what is nothing but rounding becomes zero. */
+function orthogonal(
+  v: Float64Array,
+  units: readonly Float64Array[],
+  inner: (u: Float64Array, v: Float64Array) => number,
+): { unit: Float64Array; norm: number } {
+  const before = Math.sqrt(Math.max(0, inner(v, v)));
+  const rest = v.slice();
+  for (let round = 0; round < 2; round++) {
+    for (const unit of units) addScaled(rest, -inner(unit, rest), unit);
+  }
+  const norm = Math.sqrt(Math.max(0, inner(rest, rest)));
+  return norm > 1e-7 * before
+    ? { unit: divided(rest, norm), norm }
+    : { unit: new Float64Array(v.length), norm: 0 };
+}
+
+function combination(vectors: readonly Float64Array[], weights: readonly number[]): Float64Array {
+  const sum = new Float64Array(vectors[0].length);
+  vectors.forEach((vector, i) => addScaled(sum, weights[i], vector));
+  return sum;
+}
+
+function timesVector(K: Float64Array, v: Float64Array): Float64Array {
+  const n = v.length;
+  const product = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    let sum = 0;
+    for (let j = 0, at = i * n; j < n; j++, at++) sum += K[at] * v[j];
+    product[i] = sum;
+  }
+  return product;
+}
+
+function dot(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
+  return sum;
+}
+
+function addScaled(target: Float64Array, factor: number, v: Float64Array): void {
+  for (let i = 0; i < target.length; i++) target[i] += factor * v[i];
+}
+
+function scaled(v: Float64Array, factor: number): Float64Array {
+  return v.map((value) => factor * value);
+}
+
+function divided(v: Float64Array, norm: number): Float64Array {
+  return norm > 0 ? scaled(v, 1 / norm) : v.slice();
+}
+
+function difference(x: Float64Array, y: Float64Array): Float64Array {
+  return x.map((value, i) => value - y[i]);
+}
