@@ -12,6 +12,7 @@ import { reference } from "./reference.ts";
 
 const adapter = await probeAdapter();
 const isRequired = Deno.env.get("CURVD_REQUIRE_WEBGPU") === "1";
+const isSlowRun = Deno.env.get("CURVD_SLOW") === "1";
 console.log(
   adapter === null
     ? "no WebGPU adapter: GPU tests are ignored"
@@ -25,11 +26,15 @@ export function gpuEngine(): Promise<WebGpuEngine> {
   return opened ??= openWebGpuEngine({ float64: reference, reason: "a test" });
 }
 
-/** A test on the GPU. It must leave no tensor and no device error behind. */
-export function gpuTest(name: string, fn: (engine: WebGpuEngine) => Promise<void> | void): void {
+/** A test on the GPU. It must leave no tensor and no device error behind. Slow ones run with CURVD_SLOW=1. */
+export function gpuTest(
+  name: string,
+  fn: (engine: WebGpuEngine) => Promise<void> | void,
+  { isSlow = false }: { isSlow?: boolean } = {},
+): void {
   Deno.test({
     name,
-    ignore: adapter === null && !isRequired,
+    ignore: (adapter === null && !isRequired) || (isSlow && !isSlowRun),
     // The device outlives the test, and its promises with it.
     sanitizeOps: false,
     sanitizeResources: false,

@@ -115,7 +115,7 @@ function jacobi<M extends Member>({ engine }: PaddedBatch<M>, side: number): Ker
       entryPoint: "jacobi",
       constants: {
         M: side,
-        LANES: Math.min(256, side * side / 8),
+        LANES: Math.min(128, side * side / 8),
         SHARE_Q: Number(sharesQ),
         SHARED_Q_CELLS: sharesQ ? side * side : 1,
       },

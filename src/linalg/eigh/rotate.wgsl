@@ -16,9 +16,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> states: array<MatrixState>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-override TILE = 4 * QUADS;
-override TILE_QUADS = TILE * QUADS;
-override HALF_QUADS = QUADS / 2;
 
 @compute @workgroup_size(QUADS, QUADS)
 fn rotate(
@@ -35,8 +32,8 @@ fn rotate(
   if (is_a) { tile = lower_tile(group.x); }
   let i = round_robin(tile.x);
   let j = round_robin(tile.y);
-  let q_i = (group.z * params.pairs + tile.x) * TILE_QUADS;
-  let q_j = (group.z * params.pairs + tile.y) * TILE_QUADS;
+  let q_i = (group.z * params.pairs + tile.x) * TILE * QUADS;
+  let q_j = (group.z * params.pairs + tile.y) * TILE * QUADS;
 
   var c: Block;
   if (is_a) {
@@ -115,7 +112,7 @@ fn row_of(pair: vec2u, r: u32) -> u32 {
 
 // The same for a quad of columns.
 fn quad_of(pair: vec2u, r: u32) -> u32 {
-  return select(pair.y * HALF_QUADS + r - HALF_QUADS, pair.x * HALF_QUADS + r, r < HALF_QUADS);
+  return select(pair.y * (QUADS / 2) + r - (QUADS / 2), pair.x * (QUADS / 2) + r, r < (QUADS / 2));
 }
 
 // Tile t of the lower triangle, counted row by row.

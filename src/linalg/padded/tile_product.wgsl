@@ -5,6 +5,7 @@
 // their rows, so that every load is one aligned vector of four.
 
 override QUADS: u32;
+override TILE = 4 * QUADS;  // all overrides first: naga 29 fails on one that follows an array it sizes
 
 const SLAB = 16u;
 

@@ -1,5 +1,7 @@
 // Frobenius norms of a batch: residual = |R|_F / sqrt(d), where the host asked for the exact one.
 
+override OF_ORTHOGONALITY: bool = false;  // the norm is |Q^T Q - I|_F / sqrt(d)
+
 struct Params {
   side: u32,
 }
@@ -8,8 +10,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> row_squares: array<f32>;  // [batch, side]
 @group(0) @binding(2) var<storage, read_write> states: array<MatrixState>;
 @group(0) @binding(3) var<uniform> params: Params;
-
-override OF_ORTHOGONALITY: bool = false;  // the norm is |Q^T Q - I|_F / sqrt(d)
 
 const LANES = 64u;
 var<workgroup> sums: array<f32, LANES>;
