@@ -1,0 +1,176 @@
+/**
+ * SOAP: Adam in Shampoo's slowly turning eigenbasis, from gradients alone.
+ *
+ *   L ← β_s L + (1 − β_s) D Dᵀ,  R likewise;   D' = Q_Lᵀ D Q_R
+ *   M ← β₁ M + (1 − β₁) D',   V ← β₂ V + (1 − β₂) D'²
+ *   U = √(1 − β₂ᵗ)/(1 − β₁ᵗ) · Q_L [ M / (√V + ε) ] Q_Rᵀ
+ *
+ * Every f steps the basis is turned by one step of orthogonal iteration, `Q ← qr(L Q)`, its columns in descending order of
+ * `diag(Qᵀ L Q)`; M is rotated into the new basis, V only reordered. The first gradient sets the basis and steps nowhere.
+ *
+ * Source: Vyas et al. 2024, arXiv:2409.11321, Algorithm 3, and the authors' code (nikhilvyas/SOAP).
+ *
+ * @module
+ */
+import {
+  add,
+  dispose,
+  div,
+  gather,
+  matMul,
+  mul,
+  reverse,
+  sqrt,
+  square,
+  sum,
+  type Tensor1D,
+  type Tensor2D,
+  type Tensor3D,
+  type TensorContainer,
+  tidy,
+  topk,
+  zerosLike,
+} from "@tensorflow/tfjs-core";
+import { addDiagonal, gram, type LinearAlgebra, type Stack, trace } from "@/linalg/mod.ts";
+import type { Context } from "./method.ts";
+import { average } from "./running_average.ts";
+import { secondMoments } from "./shampoo.ts";
+
+export interface SoapState {
+  readonly L: Stack;
+  readonly R: Stack;
+  readonly Q_L: Stack;
+  readonly Q_R: Stack;
+  /** First and second moment of the gradient in the basis, `[b, d_out, d_in]`. */
+  readonly M: Tensor3D;
+  readonly V: Tensor3D;
+}
+
+export interface SoapOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  /** β_s of L and R. */
+  readonly decay: number;
+  readonly epsilon: number;
+  /** f: steps between two turns of the basis. */
+  readonly every: number;
+}
+
+/** The first gradient: `L = (1 − β_s) D Dᵀ`, and the basis of it; no moments yet. The caller disposes all. */
+export async function startSoap(
+  D: Tensor3D,
+  { name, linalg }: Context,
+  { decay }: SoapOptions,
+): Promise<SoapState> {
+  const { L, R } = tidy(() => {
+    const first = secondMoments(D);
+    return { L: mul<Stack>(first.L, 1 - decay), R: mul<Stack>(first.R, 1 - decay) };
+  });
+  const [left, right] = await linalg.eigh([
+    { name: `${name}.L`, matrix: L },
+    { name: `${name}.R`, matrix: R },
+  ]);
+  const [Q_L, Q_R] = [reverse(left.vectors, 2), reverse(right.vectors, 2)]; // descending
+  dispose([left.vectors, left.values, right.vectors, right.values]);
+  return { L, R, Q_L, Q_R, M: zerosLike(D), V: zerosLike(D) };
+}
+
+/**
+ * One step; the caller disposes what it returns.
+ *
+ * @param t counts steps from 1, the first gradient not among them.
+ */
+export async function stepSoap(
+  state: SoapState,
+  D: Tensor3D,
+  t: number,
+  context: Context,
+  { beta1, beta2, decay, epsilon, every }: SoapOptions,
+): Promise<{ state: SoapState; update: Tensor3D }> {
+  const { Q_L, Q_R } = state;
+  const { M, V, update, L, R } = tidy(() => {
+    const projected = matMul(matMul(Q_L, D, true), Q_R) as Tensor3D;
+    const M = average(state.M, projected, beta1);
+    const V = average(state.V, square(projected), beta2);
+    const correction = Math.sqrt(1 - beta2 ** t) / (1 - beta1 ** t);
+    const scaled = mul(div<Tensor3D>(M, add(sqrt(V), epsilon)), correction);
+    const update: Tensor3D = matMul(matMul(Q_L, scaled), Q_R, false, true);
+    const batch = secondMoments(D);
+    return {
+      M,
+      V,
+      update,
+      L: average(state.L, batch.L, decay),
+      R: average(state.R, batch.R, decay),
+    };
+  });
+  const moved = { L, R, Q_L, Q_R, M, V };
+  if (t % every !== 0) return { state: moved, update };
+  return { state: await turned(moved, context), update };
+}
+
+/** The state in its next basis. */
+async function turned(state: SoapState, { name, linalg }: Context): Promise<SoapState> {
+  const left = ordered(state.L, state.Q_L);
+  const right = ordered(state.R, state.Q_R);
+  const [Q_L, Q_R] = await orthonormalized(linalg, [
+    { name: `${name}.L`, matrix: state.L, Q: left.Q },
+    { name: `${name}.R`, matrix: state.R, Q: right.Q },
+  ]);
+  const next = tidy(() => {
+    const M0 = matMul(matMul(state.Q_L, state.M), state.Q_R, false, true); // out of the old basis
+    return {
+      ...state,
+      Q_L,
+      Q_R,
+      M: matMul(matMul(Q_L, M0 as Tensor3D, true), Q_R) as Tensor3D,
+      V: gather(gather(state.V, left.order, 1, 1), right.order, 2, 1),
+    };
+  });
+  dispose([left, right, state.M, state.V] as TensorContainer);
+  return next;
+}
+
+/** The basis with its columns in descending order of `diag(Qᵀ M Q)`, and that order `[b, d]`. */
+function ordered(M: Stack, Q: Stack): { Q: Stack; order: Tensor2D } {
+  return tidy(() => {
+    const estimates = sum(mul(Q, matMul(M, Q)), 1) as Tensor2D;
+    const { indices } = topk(estimates, estimates.shape[1], true);
+    return { Q: gather(Q, indices, 2, 1), order: indices as Tensor2D };
+  });
+}
+
+/**
+ * `qr(M Q).Q` of each pair, by CholeskyQR twice on columns of unit length.
+ *
+ * Near an eigenbasis the columns of `M Q` are nearly orthogonal and differ in length alone, which the scaling takes away:
+ * so the Gram matrix is well conditioned in float32. A little of Q is added, `(M + δI) Q`, which has the same eigenvectors:
+ * columns in the null space of M would otherwise be rounding errors alone.
+ */
+async function orthonormalized(
+  linalg: LinearAlgebra,
+  pairs: readonly { name: string; matrix: Stack; Q: Stack }[],
+): Promise<Stack[]> {
+  const SHIFT = 2 ** -20;
+  let columns = pairs.map(({ matrix, Q }) =>
+    tidy(() => {
+      const shift = mul<Tensor1D>(trace(matrix), SHIFT / matrix.shape[1]);
+      return unitColumns(matMul(addDiagonal(matrix, shift), Q));
+    })
+  );
+  for (let round = 0; round < 2; round++) {
+    const grams = columns.map((X) => gram(X, 1));
+    const whitened = await linalg.whiten(
+      grams.map((matrix, i) => ({ name: pairs[i].name, matrix, shift: 0 })),
+    );
+    // XᵀX = L Lᵀ, so that X L⁻ᵀ has orthonormal columns
+    const next = columns.map((X, i) => matMul(X, whitened[i].whitener, false, true) as Stack);
+    dispose([columns, grams, whitened.map(({ whitener }) => whitener)] as TensorContainer);
+    columns = next;
+  }
+  return columns;
+}
+
+function unitColumns(X: Tensor3D): Stack {
+  return tidy(() => div(X, add(sqrt(sum(square(X), 1, true)), 1e-38)));
+}
