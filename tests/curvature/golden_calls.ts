@@ -18,6 +18,7 @@ import {
   damped,
   dataOf,
   dense,
+  denseTerms,
   fields,
   identities,
   type Layout,
@@ -25,6 +26,7 @@ import {
   type Results,
   spectral,
   split,
+  square,
   sum,
   updateOf,
   updatesOf,
@@ -270,6 +272,50 @@ export const CALLS: Record<string, CallCase> = {
     const bound = 2 * rel_fro_tol * norm(dataOf(value));
     ok(distance(deflation, lanczos) <= bound, "lanczos and deflation differ");
     return { update: lanczos };
+  },
+
+  async kpsvd(engine, { inputs: { a, g, P }, expected }) {
+    // given gradients P are those of a layer used dOut times, whose g at place o is the unit vector o
+    const batch = P
+      ? {
+        inputs: tensorOf(P),
+        output_gradients: wire(square(P), identities(P.shape[0], P.shape[1])),
+      }
+      : { inputs: tensorOf(a), output_gradients: tensorOf(g) };
+    const layer = { kind: "dense", bias: false, tkfac_locations: "exact", ...batch };
+    const methods = ["kfac", "ekfac", "kpsvd", "deflation", "kfac_corrected", "tkfac", "tekfac"];
+    const { errors, spectrum_errors } = await callLayer(engine, "approximation-errors", layer, {
+      methods,
+      spectrum: true,
+    }) as Record<string, Record<string, number>>;
+    const terms = (method: string) => callLayer(engine, "kronecker-terms", layer, { method });
+    const kpsvd = await terms("kpsvd"), deflation = await terms("deflation");
+    const [sigma1, sigma2] = numbers(deflation.singular_values);
+    const results: Results = {
+      sigma1: [sigma1],
+      sigma2: [sigma2],
+      G1: numbers(kpsvd.G_terms),
+      A1: numbers(kpsvd.A_terms),
+      err_kpsvd: [errors.kpsvd],
+      err_rank2: numbers(deflation.relative_error),
+      err_tkfac: [errors.tkfac],
+      err_tekfac: [errors.tekfac],
+      spectrum_err_kpsvd: [spectrum_errors.kpsvd],
+      rank1_dense: denseTerms(kpsvd),
+      rank2_dense: denseTerms(await terms("lanczos")),
+    };
+    if (!P) { // of given gradients, the file takes their partial traces for K-FAC's factors
+      const corrected = await terms("kfac_corrected");
+      Object.assign(results, {
+        sigma_corr: [numbers(corrected.singular_values)[1]],
+        err_kfac: [errors.kfac],
+        err_ekfac: [errors.ekfac],
+        err_kfac_corrected: [errors.kfac_corrected],
+        spectrum_err_kfac: [spectrum_errors.kfac],
+        corrected_dense: denseTerms(corrected),
+      });
+    }
+    return Object.fromEntries(Object.entries(results).filter(([key]) => key in expected));
   },
 
   async tkfac(engine, { inputs: { a, g, dW }, params }, layout) {

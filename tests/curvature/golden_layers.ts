@@ -4,6 +4,7 @@
  * @module
  */
 import type { Engine } from "@/engine/mod.ts";
+import type { WireTensor } from "@/wire/mod.ts";
 import {
   type AnswerLayer,
   call,
@@ -12,7 +13,7 @@ import {
   type RequestLayer,
   wire,
 } from "../support/calls.ts";
-import { product, transposed } from "../support/dense.ts";
+import { kronecker, plus, product, transposed } from "../support/dense.ts";
 import { matricesOf } from "../support/dense_fisher.ts";
 import { type GoldenCase, type GoldenTensor, tensorOf } from "../support/golden.ts";
 
@@ -110,6 +111,21 @@ export function spectral(Q_G: number[], S: number[], Q_A: number[]): Float64Arra
   });
   const KS = K.map((value, at) => value * S[at % D]);
   return product(KS, transposed(K, D), D);
+}
+
+/** `Σ_r G_r ⊗ A_r` of an answer's terms. */
+export function denseTerms({ A_terms, G_terms }: AnswerLayer): Float64Array {
+  const [A, G] = [A_terms, G_terms].map((terms) => {
+    const all = Float64Array.from(numbers(terms)), rank = (terms as WireTensor).shape[0];
+    const size = all.length / rank;
+    return Array.from({ length: rank }, (_, r) => all.slice(r * size, (r + 1) * size));
+  });
+  return A.map((each, r) => kronecker(G[r], each)).reduce((x, y) => plus(x, y));
+}
+
+/** `[n, d, …]` as `[n, d, d]`. */
+export function square({ shape: [n, d] }: GoldenTensor): number[] {
+  return [n, d, d];
 }
 
 /** `[n, k, d]` as `[k, n, d]`. */

@@ -18,6 +18,8 @@ export interface DenseBlock {
   readonly dOut: number;
   /** `vec(P_i)`, row-major `[dOut, dIn]`, backprop by backprop. */
   readonly gradients: readonly Dense[];
+  /** `a` and `g` of each gradient's places. */
+  readonly places: readonly { readonly a: readonly Dense[]; readonly g: readonly Dense[] }[];
   /** w of one gradient. */
   readonly weight: number;
   /** K-FAC's factors at api.md's scale. */
@@ -48,6 +50,7 @@ export function denseBlocks(layer: RequestLayer): DenseBlock[] {
   return rowsOf(layer).map(({ dIn, dOut, a, g, placesOfA, placesOfG }) => {
     const A = new Float64Array(dIn * dIn), G = new Float64Array(dOut * dOut);
     const gradients: Dense[] = [];
+    const places: { a: Dense[]; g: Dense[] }[] = [];
     for (let b = 0; b < k; b++) {
       for (let i = 0; i < n; i++) {
         const as = a(i), gs = g(b, i).map((each) => each.map((value) => value * scale));
@@ -58,9 +61,10 @@ export function denseBlocks(layer: RequestLayer): DenseBlock[] {
           if (b === 0) addOuter(A, at, at, 1 / placesOfA);
         });
         gradients.push(P);
+        places.push({ a: as, g: gs });
       }
     }
-    return { dIn, dOut, gradients, weight: perPair, A, G };
+    return { dIn, dOut, gradients, places, weight: perPair, A, G };
   });
 }
 
