@@ -5,8 +5,9 @@
  *
  * @module
  */
+import { transposedBasis } from "./householder_basis.ts";
 import { fromStrips, implicitQl } from "./implicit_ql.ts";
-import { transposedBasis, tridiagonalize } from "./tridiagonal.ts";
+import { tridiagonalize } from "./tridiagonal.ts";
 
 /**
  * `A = V diag(w) Vᵀ`.

@@ -80,11 +80,11 @@ function sweep(
   const root = Math.hypot(theta, 1);
   let g = diagonal[high] - diagonal[low] + e[low] / (theta + (theta < 0 ? -root : root));
   let sine = 1, cosine = 1, shift = 0;
-  rotations.begin(low, high);
+  rotations.begin(high);
   for (let i = high - 1; i >= low; i--) {
     const f = sine * e[i];
     const b = cosine * e[i];
-    const r = Math.hypot(f, g);
+    const r = Math.sqrt(f * f + g * g); // eigh() scaled T to at most 1; Math.hypot is ten times slower
     e[i + 1] = r;
     if (r === 0) { // the chain broke: the rest starts afresh
       diagonal[i + 1] -= shift;
@@ -122,7 +122,7 @@ class Rotations {
     this.#pairs = new Float64Array(2 * (PENDING + 1) * d);
   }
 
-  begin(_low: number, high: number): void {
+  begin(high: number): void {
     this.#high = high;
     this.#first = this.#count;
   }

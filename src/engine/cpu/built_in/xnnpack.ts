@@ -53,24 +53,25 @@ export class Xnnpack {
   }
 
   static async open(): Promise<Xnnpack> {
-    const module = await WebAssembly.compile(bytes);
-    let memory: WebAssembly.Memory;
     const unused = () => {
       throw new Error("XNNPACK asked the system for something");
     };
-    const { exports } = await WebAssembly.instantiate(module, {
-      env: {
-        abort: unused,
-        emscripten_memcpy_big: (to: number, from: number, length: number) =>
-          new Uint8Array(memory.buffer).copyWithin(to, from, from + length),
-        emscripten_get_heap_max: () => MOST_PAGES * PAGE,
-        emscripten_resize_heap: (size: number) => grow(memory, size >>> 0),
+    // The module owns the memory that its imports work on; they are called only once it is there.
+    const memory = () => instance.exports.memory as WebAssembly.Memory;
+    const instance: WebAssembly.Instance = await WebAssembly.instantiate(
+      await WebAssembly.compile(bytes),
+      {
+        env: {
+          abort: unused,
+          emscripten_memcpy_big: (to: number, from: number, length: number) =>
+            new Uint8Array(memory().buffer).copyWithin(to, from, from + length),
+          emscripten_get_heap_max: () => MOST_PAGES * PAGE,
+          emscripten_resize_heap: (size: number) => grow(memory(), size >>> 0),
+        },
+        wasi_snapshot_preview1: { fd_close: unused, fd_write: unused, fd_seek: unused },
       },
-      wasi_snapshot_preview1: { fd_close: unused, fd_write: unused, fd_seek: unused },
-    });
-    const wasm = exports as unknown as Exports;
-    memory = wasm.memory;
-    return new Xnnpack(wasm);
+    );
+    return new Xnnpack(instance.exports as unknown as Exports);
   }
 
   /**
