@@ -61,6 +61,19 @@ gpuTest("a recording runs between the TensorFlow.js operations around it", async
   dispose([x, y, z]);
 });
 
+gpuTest("a recording of nothing and an empty write are no work", async (engine) => {
+  const y = engine.emptyTensor([0, 3]);
+  const recording = engine.record("test");
+  recording.dispatch(affine, {
+    buffers: [engine.indirectCounts, engine.indirectCounts],
+    workgroups: [0],
+  });
+  recording.submit();
+  engine.write(y, new Float32Array());
+  deepEqual((await engine.read([y]))[0].length, 0);
+  y.dispose();
+});
+
 gpuTest("a recording holds ten thousand dispatches", async (engine) => {
   const [x, y] = [tidy(() => mul(tensor([1]), 0)), engine.emptyTensor([1])];
   const recording = engine.record("test");

@@ -127,6 +127,7 @@ export class WebGpuEngine implements Engine {
 
   /** Overwrites part of a tensor on the device with host values, from element `start`. */
   write(tensor: Tensor, values: Float32Array<ArrayBuffer>, start = 0): void {
+    if (values.length === 0) return; // Deno 2.9.6 panics on an empty write
     const buffer = this.backend.bufferOf(tensor);
     this.backend.flush(); // a write takes its place in the queue at once
     this.device.queue.writeBuffer(buffer, start * 4, values);

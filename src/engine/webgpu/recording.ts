@@ -138,6 +138,7 @@ export class Recording {
   submit(): void {
     const { device, pipelines } = this.resources;
     this.handOver();
+    if (this.#dispatches.length === 0) return; // Deno 2.9.6 panics when nothing is written to a buffer
     const uniforms = this.resources.writeUniforms(this.#uniformWords());
     const encoder = device.createCommandEncoder({ label: this.label });
     const pass = encoder.beginComputePass({ label: this.label });
