@@ -221,8 +221,8 @@ export function expectClose(
   expected: ArrayLike<number>,
   tolerance = 2e-5,
 ): void {
-  const error = distance(actual, expected) / norm(expected);
-  ok(error <= tolerance, `${what}: relative error ${error} over ${tolerance}`);
+  const error = distance(actual, expected), size = norm(expected);
+  ok(error <= tolerance * size, `${what}: error ${error} of ${size}, over ${tolerance} of it`);
 }
 
 /** The update of a layer, as the matrices of its blocks one after the other. */
