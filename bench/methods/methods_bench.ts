@@ -118,15 +118,19 @@ async function measure(problem: Problem, method: MethodName): Promise<Row> {
       if (repeat > 0 || repeats === 1) times[stage].push(now - started);
       started = performance.now();
     };
+    // a mini-block layer of this width has no state that fits: it goes straight to its Woodbury form
+    const isDirect = method === "mbf" && layer.kind === "dense";
     const { keep: state } = await settle(engine, async (linalg) => ({
       read: [],
-      keep: await implementation.observe(samples, contextOf(linalg)),
+      keep: isDirect ? null : await implementation.observe(samples, contextOf(linalg)),
     }));
     await wait(state);
     lap("statistics");
     const { keep: preconditioner } = await settle(engine, async (linalg) => ({
       read: [],
-      keep: await implementation.refresh(state, contextOf(linalg), samples),
+      keep: isDirect
+        ? (await implementation.direct!(samples, contextOf(linalg)))!
+        : await implementation.refresh(state, contextOf(linalg), samples),
     }));
     lap("refresh");
     const updates = preconditioner.apply(V);
@@ -134,7 +138,7 @@ async function measure(problem: Problem, method: MethodName): Promise<Row> {
     lap("update");
     dispose(updates);
     preconditioner.dispose();
-    implementation.release(state);
+    if (!isDirect) implementation.release(state);
     if (repeats === 1) break;
   }
   samples.dispose();

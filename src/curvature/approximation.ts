@@ -5,7 +5,7 @@
  */
 import { expandDims, eye, type Tensor, type Tensor3D, tile } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
-import type { HostApproximation } from "./approximation_error.ts";
+import type { BlockSet, HostApproximation } from "./approximation_error.ts";
 import { eigenbasisOf } from "./eigenbasis.ts";
 import type { Read } from "./host_samples.ts";
 import { kroneckerFactors } from "./kfac.ts";
@@ -111,47 +111,37 @@ async function spectralOnHost(
   }));
 }
 
+/** Filters of a convolution, from the device; a dense layer's neurons are F's own blocks. */
 async function blocksOnHost(
   samples: Samples,
   { options }: Context,
   read: Read,
 ): Promise<HostApproximation[]> {
+  const { groups, dIn, filters } = samples;
+  if (!filters) return Array.from({ length: groups }, () => ({ kind: "neurons" }));
   const { M, biasMoments } = miniBlocks(samples, options);
   const [blocks, biases] = await read(biasMoments ? [M, biasMoments] : [M]);
-  const { groups, dIn, dOut, filters } = samples;
-  const d = M.shape[2];
-  return Array.from({ length: groups }, (_, block): HostApproximation => {
-    const own = part(blocks, block, groups);
-    if (!filters) {
-      const isShared = M.shape[0] === groups; // averaged: one block for all rows
-      const all = isShared ? repeated(own, dOut) : own;
-      return {
-        kind: "blocks",
-        sets: [{ M: all, d, indices: (k) => range(d).map((i) => k * dIn + i) }],
-      };
-    }
-    const channels = (dIn - Number(filters.bias)) / filters.taps;
-    return {
-      kind: "blocks",
-      sets: [
-        {
-          M: own,
-          d,
-          indices: (k) => {
-            const row = Math.floor(k / channels) * dIn;
-            return range(d).map((tap) => row + featureOf(k % channels, tap, channels, filters));
-          },
-        },
-        ...(biases
-          ? [{
-            M: part(biases, block, groups),
-            d: 1,
-            indices: (k: number) => [k * dIn + dIn - 1],
-          }]
-          : []),
-      ],
-    };
+  const channels = (dIn - Number(filters.bias)) / filters.taps;
+  const weights = (block: number): BlockSet => ({
+    M: part(blocks, block, groups),
+    d: filters.taps,
+    indices: (k) => {
+      const row = Math.floor(k / channels) * dIn;
+      return Array.from(
+        { length: filters.taps },
+        (_, tap) => row + featureOf(k % channels, tap, channels, filters),
+      );
+    },
   });
+  const bias = (block: number): BlockSet => ({
+    M: part(biases, block, groups),
+    d: 1,
+    indices: (k) => [k * dIn + dIn - 1],
+  });
+  return Array.from({ length: groups }, (_, block) => ({
+    kind: "blocks",
+    sets: biases ? [weights(block), bias(block)] : [weights(block)],
+  }));
 }
 
 /** Where a channel's tap stands in a row of features. */
@@ -162,14 +152,4 @@ function featureOf(channel: number, tap: number, channels: number, filters: Filt
 function part(all: Float32Array, block: number, groups: number): Float64Array {
   const size = all.length / groups;
   return Float64Array.from(all.subarray(block * size, (block + 1) * size));
-}
-
-function repeated(block: Float64Array, times: number): Float64Array {
-  const all = new Float64Array(times * block.length);
-  for (let k = 0; k < times; k++) all.set(block, k * block.length);
-  return all;
-}
-
-function range(length: number): number[] {
-  return Array.from({ length }, (_, i) => i);
 }

@@ -24,6 +24,8 @@ export type HostApproximation =
     readonly Q_G: Float64Array;
     readonly S: Float64Array;
   }
+  /** F's own diagonal blocks of one output neuron each, exactly: never stored, for they may not fit. */
+  | { readonly kind: "neurons" }
   /** Diagonal blocks over index sets of vec(∇W). */
   | { readonly kind: "blocks"; readonly sets: readonly BlockSet[] };
 
@@ -76,6 +78,10 @@ function products(
       const { Q_A, Q_G, S } = approximation;
       const moments = samples.secondMoments(Q_A, Q_G);
       return { inner: dot(moments, S), norm: spectralNorm(approximation, samples, float64) };
+    }
+    case "neurons": {
+      const norm = samples.neuronBlocksNorm();
+      return { inner: norm, norm };
     }
     case "blocks": {
       const parts = approximation.sets.map((set) => blockProducts(samples, set));
@@ -131,9 +137,10 @@ export function denseFisher(samples: HostSamples, float64: Float64): Float64Arra
 /** F̂ as a dense matrix, likewise. */
 export function denseApproximation(
   approximation: HostApproximation,
-  { dIn, dOut }: Pick<HostSamples, "dIn" | "dOut">,
+  samples: HostSamples,
   float64: Float64,
 ): Float64Array {
+  const { dIn, dOut } = samples;
   const D = dIn * dOut;
   switch (approximation.kind) {
     case "terms": {
@@ -147,6 +154,11 @@ export function denseApproximation(
       addKronecker(K, Q_G, Q_A, dOut, dIn);
       const KS = K.map((value, at) => value * S[at % D]);
       return float64.matMul(KS, K, { m: D, k: D, n: D, transposeB: true });
+    }
+    case "neurons": {
+      const isOneRow = (at: number) =>
+        Math.floor(Math.floor(at / D) / dIn) === Math.floor((at % D) / dIn);
+      return denseFisher(samples, float64).map((value, at) => isOneRow(at) ? value : 0);
     }
     case "blocks": {
       const dense = new Float64Array(D * D);

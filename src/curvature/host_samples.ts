@@ -27,6 +27,8 @@ export interface HostSamples {
   kroneckerProduct(G: Float64Array, A: Float64Array): number;
   /** `w Σ_i (Q_Gᵀ P_i Q_A)² [d_out, d_in]`. */
   secondMoments(Q_A: Float64Array, Q_G: Float64Array): Float64Array;
+  /** `Σ_o ‖F_oo‖²` of the diagonal blocks of one output neuron each: what mini-block Fisher keeps. */
+  neuronBlocksNorm(): number;
   /** Every `P_i`, row-major `[d_out, d_in]`. */
   gradients(): Iterable<Float64Array>;
 }
@@ -116,6 +118,16 @@ class HostRows implements HostSamples {
     return S.map((value) => weight * value);
   }
 
+  neuronBlocksNorm(): number {
+    const { a, g, pairs: n, dIn, dOut, weight } = this;
+    const g2 = g.map((value) => value * value);
+    const aa = this.float64.matMul(a, a, { m: n, k: dIn, n, transposeB: true });
+    const gg = this.float64.matMul(g2, g2, { m: n, k: dOut, n, transposeB: true });
+    let sum = 0;
+    for (let i = 0; i < aa.length; i++) sum += aa[i] ** 2 * gg[i]; // ‖M_o‖² = w² Σ_ij (a_i·a_j)² g_io² g_jo²
+    return weight ** 2 * sum;
+  }
+
   *gradients(): Iterable<Float64Array> {
     const { a, g, pairs, dIn, dOut } = this;
     for (let i = 0; i < pairs; i++) {
@@ -179,6 +191,21 @@ class HostGradients implements HostSamples {
       for (let i = 0; i < S.length; i++) S[i] += weight * rotated[i] ** 2;
     }
     return S;
+  }
+
+  neuronBlocksNorm(): number {
+    const { P, pairs: n, dIn, dOut, weight, float64 } = this;
+    let sum = 0;
+    for (let o = 0; o < dOut; o++) {
+      const rows = new Float64Array(n * dIn);
+      for (let i = 0; i < n; i++) {
+        const from = (i * dOut + o) * dIn;
+        rows.set(P.subarray(from, from + dIn), i * dIn);
+      }
+      const inner = float64.matMul(rows, rows, { m: n, k: dIn, n, transposeB: true });
+      for (const value of inner) sum += value * value;
+    }
+    return weight ** 2 * sum;
   }
 
   *gradients(): Iterable<Float64Array> {

@@ -13,17 +13,7 @@
  *
  * @module
  */
-import {
-  concat,
-  dispose,
-  matMul,
-  reshape,
-  square,
-  tensor1d,
-  tensor2d,
-  type Tensor3D,
-  tidy,
-} from "@tensorflow/tfjs-core";
+import { concat, tensor1d, tensor2d, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { type LinearAlgebra, weightedGram } from "@/linalg/mod.ts";
 import type { KroneckerTerm, StoppingRule } from "./power_svd.ts";
 import type { Samples } from "./samples.ts";
@@ -100,21 +90,23 @@ export class SampleSpace {
   }
 }
 
-/** The space of a batch, or null where weights are shared, there are several blocks, or there are too many samples. */
+/**
+ * The space of a batch, or null where weights are shared, there are several blocks, or there are too many samples.
+ *
+ * The Gram matrices are float64: where all samples are alike, what tells them apart is in the last digits.
+ */
 export async function sampleSpaceOf(
   samples: Samples,
   linalg: LinearAlgebra,
 ): Promise<SampleSpace | null> {
   const rows = samples.rows();
-  const { pairs, examples, weight, groups } = samples;
+  const { pairs, examples, weight, groups, dIn, dOut } = samples;
   if (!rows || groups > 1 || pairs > MOST_SAMPLES) return null;
-  const [K_A, K_G] = tidy(() => {
-    const a = reshape(rows.a, [examples, -1]), g = reshape(rows.g, [pairs, -1]);
-    return [square(matMul(a, a, false, true)), square(matMul(g, g, false, true))];
-  });
-  const [kA, kG] = await linalg.read([K_A, K_G]);
-  dispose([K_A, K_G]);
-  return new SampleSpace(paired(kA, examples, pairs), Float64Array.from(kG), pairs, weight);
+  const [a, g] = (await linalg.read([rows.a, rows.g])).map((values) => Float64Array.from(values));
+  const squaredGram = (x: Float64Array, n: number, k: number) =>
+    linalg.float64.matMul(x, x, { m: n, k, n, transposeB: true }).map((value) => value * value);
+  const K_A = paired(squaredGram(a, examples, dIn), examples, pairs);
+  return new SampleSpace(K_A, squaredGram(g, pairs, dOut), pairs, weight);
 }
 
 /** Pairs, the leading one first, and the rounds they took. */
@@ -219,7 +211,8 @@ export function termOf({ x, y, sigma }: SamplePair, samples: Samples): Kronecker
 }
 
 /** Each example's Gram values once for every pair of its backprops. */
-function paired(K: Float32Array, examples: number, pairs: number): Float64Array {
+function paired(K: Float64Array, examples: number, pairs: number): Float64Array {
+  if (pairs === examples) return K;
   const all = new Float64Array(pairs * pairs);
   for (let i = 0; i < pairs; i++) {
     for (let j = 0; j < pairs; j++) {
@@ -259,7 +252,7 @@ function orthogonal(
     for (const unit of units) addScaled(rest, -inner(unit, rest), unit);
   }
   const norm = Math.sqrt(Math.max(0, inner(rest, rest)));
-  return norm > 1e-7 * before
+  return norm > 1e-12 * before
     ? { unit: divided(rest, norm), norm }
     : { unit: new Float64Array(v.length), norm: 0 };
 }

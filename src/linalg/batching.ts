@@ -10,6 +10,7 @@
  */
 import { setImmediate } from "node:timers";
 import type { Scalar, Tensor } from "@tensorflow/tfjs-core";
+import type { Float64 } from "@/engine/mod.ts";
 import type {
   EighProblem,
   EighResult,
@@ -56,6 +57,7 @@ class Collector<P, R> {
 /** An engine's linear algebra with simultaneous calls joined. */
 export class BatchedLinearAlgebra implements LinearAlgebra {
   readonly verifyFully: boolean;
+  readonly float64: Float64;
   private readonly inverses: Collector<ShiftedProblem, InverseResult>;
   private readonly whiteners: Collector<ShiftedProblem, WhitenerResult>;
   private readonly bases: Collector<EighProblem, EighResult>;
@@ -65,6 +67,7 @@ export class BatchedLinearAlgebra implements LinearAlgebra {
 
   constructor(engine: LinearAlgebra) {
     this.verifyFully = engine.verifyFully;
+    this.float64 = engine.float64;
     this.inverses = new Collector((problems) => engine.choleskyInverse(problems));
     this.whiteners = new Collector((problems) => engine.whiten(problems));
     this.bases = new Collector((problems) => engine.eigh(problems));

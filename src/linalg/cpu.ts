@@ -14,7 +14,7 @@ import {
   type Tensor3D,
   tensor3d,
 } from "@tensorflow/tfjs-core";
-import { CpuEngine, type Engine, float64Within } from "@/engine/mod.ts";
+import { CpuEngine, type Engine, type Float64, float64Within } from "@/engine/mod.ts";
 import { invert } from "./cholesky_inverse_cpu.ts";
 import { decompose } from "./eigh_cpu.ts";
 import { invertRoot } from "./inverse_root_cpu.ts";
@@ -35,10 +35,12 @@ import { whiten } from "./whiten_cpu.ts";
 
 export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   readonly verifyFully: boolean;
+  readonly float64: Float64;
   readonly #host: Host;
 
   constructor(private readonly engine: Engine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
+    this.float64 = engine.float64;
     const blas = engine instanceof CpuEngine ? engine.blas : null;
     const float64 = blas === null ? engine.float64 : float64Within(blas);
     this.#host = { blas, float64, verifyFully };

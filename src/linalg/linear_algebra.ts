@@ -13,6 +13,7 @@
  *
  * @module
  */
+import type { Float64 } from "@/engine/mod.ts";
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
 
 /** Square matrices of one size, `[b, d, d]`. */
@@ -98,6 +99,8 @@ export interface RootResult {
 export interface LinearAlgebra {
   /** `true`: residuals and orthogonality are computed exactly (n³), not from a few random ±1 vectors. */
   readonly verifyFully: boolean;
+  /** Exact host arithmetic, for small problems that must not cancel. */
+  readonly float64: Float64;
 
   /** `(M + shift·I)⁻¹` by Cholesky. @throws CurvdError `not-positive-definite`, at once or when settled. */
   choleskyInverse(

@@ -8,7 +8,7 @@
  * @module
  */
 import { dispose, type Scalar, type Tensor } from "@tensorflow/tfjs-core";
-import type { Engine, WebGpuEngine } from "@/engine/mod.ts";
+import type { Engine, Float64, WebGpuEngine } from "@/engine/mod.ts";
 import { isEighGood, isInverseGood, isRootGood } from "./bounds.ts";
 import { choleskyInverse, type FactorMember } from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
 import { eigh, type EighMember, eighSide } from "./eigh/eigh_webgpu.ts";
@@ -61,6 +61,7 @@ const LARGEST_NORM = 2 ** 127;
 
 export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
   readonly verifyFully: boolean;
+  readonly float64: Float64;
   readonly #engine: WebGpuEngine;
   readonly #rescued: ReadonlySet<string>;
   readonly #recorded: Recorded[] = [];
@@ -70,6 +71,7 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     this.#engine = engine as WebGpuEngine;
     this.#rescued = rescued;
     this.verifyFully = verifyFully;
+    this.float64 = engine.float64;
   }
 
   async choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
