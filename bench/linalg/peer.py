@@ -57,6 +57,7 @@ class Torch:
         torch.set_num_threads(options.threads)
         torch.backends.cuda.matmul.allow_tf32 = False
         self.torch, self.device = torch, torch.device(options.device)
+        torch.zeros(1, device=self.device)  # where there is no such device, it ends here
         self.version = "torch " + torch.__version__
 
     def factor(self, n, seed):

@@ -32,10 +32,15 @@ export class Peer {
   /** @returns null where Python lacks the library. */
   static async start(
     name: PeerName,
-    { python, script, threads }: { python: string; script: string; threads: number },
+    { python, script, threads, device = "cpu" }: {
+      python: string;
+      script: string;
+      threads: number;
+      device?: "cpu" | "cuda";
+    },
   ): Promise<Peer | null> {
     const process = new Deno.Command(python, {
-      args: [script, name, "--threads", String(threads)],
+      args: [script, name, "--threads", String(threads), "--device", device],
       env: { OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) },
       stdin: "piped",
       stdout: "piped",

@@ -1,0 +1,200 @@
+/**
+ * The linear algebra on a hardware adapter: numerical checks first, then the rows against torch on the same card.
+ *
+ * Runs from the archive of build.ts on an isolated machine, or here: `deno run -A bench/bundle/gpu_bench.ts [--smallest]`.
+ * Writes gpu-results.json to the working folder; ends with 1 where a check fails. Torch rows need python3 with a CUDA torch
+ * and peer.py beside this file.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import {
+  add,
+  dispose,
+  matMul,
+  mul,
+  reshape,
+  slice,
+  type Tensor,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { openEngine } from "@/engine/mod.ts";
+import { type Report, settle, type Stack } from "@/linalg/mod.ts";
+import { contest, here } from "../linalg/contest.ts";
+import { factor } from "../linalg/matrices.ts";
+import { Peer, type PeerOperation } from "../linalg/peer.ts";
+import { type Row, row, table } from "../linalg/row.ts";
+import { median } from "../linalg/timing.ts";
+import { MLP_SIZES, RESNET50_SIZES } from "./factor_sets.ts";
+import { check } from "./checks.ts";
+
+const { values: options } = parseArgs({
+  args: Deno.args,
+  options: {
+    smallest: { type: "boolean", default: false },
+    peer: { type: "string", default: "peer.py" },
+    python: { type: "string", default: "python3" },
+  },
+});
+
+const engine = await openEngine({ engine: "webgpu", blas: "auto" });
+console.log(JSON.stringify(engine.facts.adapter), engine.facts.features.join(" "));
+const failures = await check(
+  engine,
+  options.smallest ? [2, 33, 65] : [1, 2, 33, 64, 127, 128, 129, 512, 1024, 2047],
+);
+console.log(failures.length === 0 ? "all checks hold" : failures.join("\n"));
+
+const peer = await Peer.start("torch", {
+  python: options.python,
+  script: options.peer,
+  threads: 1,
+  device: "cuda",
+});
+if (!peer) console.log("no torch with CUDA here: rows stand without a peer");
+
+const rows: Row[] = [];
+const sets: [string, readonly number[], { inverse: number; eigh: number | null }][] = [
+  ["mlp", MLP_SIZES, { inverse: 7.8, eigh: 63 }],
+  ["resnet50", RESNET50_SIZES, { inverse: 194, eigh: null }],
+];
+const SIZES = options.smallest ? [64, 128] : [64, 128, 256, 512, 1024, 2048, 4096];
+for (const n of SIZES) {
+  await measure("inverse", 1, n, n === 1024 ? 1 : undefined);
+  await measure("eigh", 1, n, n === 1024 ? 1.5 : undefined);
+}
+if (!options.smallest) await measure("eigh", 64, 256, 0.5);
+for (const n of options.smallest ? [128] : [256, 512, 1024]) await warmAgainstCold(n);
+if (!options.smallest) {
+  for (const [name, sizes, published] of sets) await measureSet(name, sizes, published);
+}
+const gemm = await gemmTeraflops(options.smallest ? 256 : 4096);
+console.log(`\n${table(rows)}\nGEMM ${gemm.toFixed(2)} TFLOP/s`);
+await Deno.writeTextFile(
+  "gpu-results.json",
+  JSON.stringify({ facts: engine.facts, failures, rows, gemm_tflops: gemm }, null, 1),
+);
+await peer?.close();
+await engine.close();
+Deno.exit(failures.length === 0 ? 0 : 1);
+
+/** One request's worth of equal matrices, settled: what is read is one number a matrix and the statuses. */
+async function solveAll(
+  operation: "inverse" | "eigh",
+  matrices: readonly Stack[],
+): Promise<Report[]> {
+  const { keep } = await settle(engine, async (linalg) => {
+    const problems = matrices.map((matrix, i) => ({ name: `M${i}`, matrix, shift: 1e-3 }));
+    const results = operation === "eigh"
+      ? await linalg.eigh(problems)
+      : await linalg.choleskyInverse(problems);
+    const tensors: Tensor[] = results.flatMap((result) =>
+      "inverse" in result ? [result.inverse] : [result.vectors, result.values]
+    );
+    dispose(tensors); // timed is the work, judged by its statuses; not the copying of its result
+    return { read: [], keep: results.flatMap(({ reports }) => reports) };
+  });
+  return keep;
+}
+
+async function measure(
+  operation: "inverse" | "eigh",
+  batch: number,
+  n: number,
+  bar?: number,
+): Promise<void> {
+  const matrices = Array.from({ length: batch }, (_, i) => factor(n, n + i));
+  const [{ residual }] = await solveAll(operation, matrices);
+  const result = await contest(
+    here("curvd", () => solveAll(operation, matrices)),
+    peer ? [theirs(operation, n, batch)] : [],
+    { seconds: 1, most: 50 },
+  );
+  dispose(matrices);
+  push(`${operation} ${batch > 1 ? `${batch}×` : ""}${n}`, result, residual, bar);
+}
+
+function theirs(op: PeerOperation, n: number, batch: number) {
+  return {
+    name: peer!.version,
+    times: async (repeats: number) => (await peer!.ask({ op, n, batch, repeats })).ms,
+  };
+}
+
+async function warmAgainstCold(n: number): Promise<void> {
+  const before = factor(n, n), batch = factor(n, 2 * n);
+  const after = tidy(() => add(mul(before, 0.95), mul(batch, 0.05)) as Stack);
+  const basis = async (matrix: Stack, warmStart?: Stack) => {
+    const { keep } = await settle(engine, async (linalg) => {
+      const [{ vectors, values }] = await linalg.eigh([{ name: "A", matrix, warmStart }]);
+      return { read: [values], keep: vectors };
+    });
+    return keep;
+  };
+  const old = await basis(before);
+  const result = await contest(
+    here("warm", async () => dispose(await basis(after, old))),
+    [here("cold", async () => dispose(await basis(after)))],
+    { seconds: 1, most: 30 },
+  );
+  dispose([before, batch, after, old]);
+  push(`refresh ${n}`, result, undefined, 0.4);
+}
+
+/** A net's factors in one request; against the figure published for a card, and torch's loop here. */
+async function measureSet(
+  name: string,
+  sizes: readonly number[],
+  published: { inverse: number; eigh: number | null },
+): Promise<void> {
+  const matrices = sizes.map((n, i) => factor(n, n + i));
+  for (const operation of ["inverse", "eigh"] as const) {
+    let loop = NaN;
+    if (peer) {
+      loop = 0;
+      for (const n of new Set(sizes)) {
+        const times = (await peer.ask({ op: operation, n, batch: 1, repeats: 3 })).ms;
+        loop += median(times) * sizes.filter((each) => each === n).length;
+      }
+    }
+    const result = await contest(here("curvd", () => solveAll(operation, matrices)), [], {
+      seconds: 1,
+      most: 10,
+    });
+    const limit = published[operation];
+    push(`${operation} ${name} set`, { ...result, peer: "torch loop", theirs: loop });
+    if (limit !== null) {
+      push(
+        `${operation} ${name} set`,
+        { ...result, peer: "published A6000", theirs: limit },
+        undefined,
+        1,
+      );
+    }
+  }
+  dispose(matrices);
+}
+
+async function gemmTeraflops(n: number): Promise<number> {
+  const x = factor(n, 1), products = 4;
+  const run = async () => {
+    const results = Array.from({ length: products }, () => matMul(x, x));
+    const end = tidy(() => slice(reshape(results[products - 1], [-1]), 0, 1));
+    await engine.read([end]);
+    dispose([...results, end]);
+  };
+  const { ours } = await contest(here("gemm", run), [], { seconds: 1, most: 20 });
+  dispose(x);
+  return products * 2 * n ** 3 / (ours * 1e9);
+}
+
+function push(
+  work: string,
+  result: { ours: number; peer: string; theirs: number },
+  residual?: number,
+  bar?: number,
+): void {
+  const each = row({ engine: "webgpu", work, ...result, residual, bar });
+  rows.push(each);
+  console.log(table([each]).split("\n")[1]);
+}

@@ -1,0 +1,41 @@
+/**
+ * A server of this tree in a process of its own, as a client meets it.
+ *
+ * @module
+ */
+
+export interface RunningServer {
+  readonly url: string;
+  /** What its engine says of itself. */
+  readonly device: Record<string, unknown>;
+  close(): Promise<void>;
+}
+
+/** Starts `main.ts` on a free port and waits until it listens. */
+export async function startServer(engine: "cpu" | "webgpu"): Promise<RunningServer> {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "serve"],
+    cwd: new URL("../../", import.meta.url),
+    env: { CURVD_ENGINE: engine, CURVD_PORT: "0", NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const lines = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let said = "";
+  for (;;) {
+    const { value, done } = await lines.read();
+    if (done) throw new Error(`The server ended before it listened: ${said}`);
+    const url = /listens on (http:\/\/\S+?),/.exec(said += value)?.[1];
+    if (!url) continue;
+    lines.releaseLock();
+    const device = await (await fetch(`${url}/v1/device`)).json();
+    return {
+      url,
+      device,
+      async close() {
+        process.kill("SIGTERM");
+        await process.status;
+      },
+    };
+  }
+}
