@@ -8,6 +8,7 @@
  *
  * @module
  */
+import "./tfjs_mat_mul.ts"; // before ours takes its place
 import { parseArgs } from "node:util";
 import { builtInRows } from "./built_in_rows.ts";
 import { cpuRows, type Work } from "./cpu_rows.ts";

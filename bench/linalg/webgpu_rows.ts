@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { dispose, matMul, scalar, type Tensor, tidy } from "@tensorflow/tfjs-core";
+import { add, dispose, mul, slice, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { type Engine, openEngine } from "@/engine/mod.ts";
 import { gram, settle, type Stack } from "@/linalg/mod.ts";
 import { contest, here } from "./contest.ts";
 import { examples, factor } from "./matrices.ts";
 import { type Row, row } from "./row.ts";
+import { tfjsGram } from "./tfjs_mat_mul.ts";
 
 const GRAM_BAR = 0.6;
 const WARM_BAR = 0.4;
@@ -32,24 +33,24 @@ async function gramRow(engine: Engine, n: number): Promise<Row> {
   const x = examples(n, n, n);
   const result = await contest(
     here("curvd", () => timed(engine, () => gram(x, 1))),
-    [here("tf.matMul(x, x, true)", () => timed(engine, () => matMul(x, x, true)))],
+    [here("tf.matMul(x, x, true)", () => timed(engine, () => tfjsGram(x)))],
   );
   dispose(x);
   return row({ engine: "webgpu", work: `XᵀX ${n}`, ...result, bar: GRAM_BAR });
 }
 
 /** Several products, then a read of one number that waits for all of them. */
-async function timed(engine: Engine, product: () => Tensor): Promise<void> {
+async function timed(engine: Engine, product: () => Tensor3D): Promise<void> {
   const results = Array.from({ length: PRODUCTS }, product);
-  const end = scalar(0);
-  await engine.read([tidy(() => results[PRODUCTS - 1].flatten().slice(0, 1)), end]);
+  const end = slice(results[PRODUCTS - 1], [0, 0, 0], [1, 1, 1]);
+  await engine.read([end]);
   dispose([...results, end]);
 }
 
 async function refreshRow(engine: Engine, n: number): Promise<Row> {
   const before = factor(n, n);
   const batch = factor(n, 2 * n);
-  const after = tidy(() => before.mul(DECAY).add(batch.mul(1 - DECAY)) as Stack);
+  const after = tidy(() => add<Stack>(mul(before, DECAY), mul(batch, 1 - DECAY)));
   const basis = await eigenbasis(engine, before);
   const result = await contest(
     here("warm", async () => dispose(await eigenbasis(engine, after, basis))),
