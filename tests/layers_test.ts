@@ -10,6 +10,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   compute: ["sessions", "curvature", "linalg", "engine", "wire"],
   wire: [],
   trainer: ["wire"],
+  demo: ["trainer", "engine"],
   routes: ["compute", "sessions", "wire"],
 };
 const ROOT = new URL("../", import.meta.url);

@@ -37,7 +37,10 @@ export const scaled = {
 };
 
 /** The schema of a stateless answer with these fields in each layer. */
-export function answered<L extends z.ZodRawShape, R extends z.ZodRawShape>(
+export function answered<
+  L extends z.ZodRawShape,
+  R extends z.ZodRawShape = Record<never, never>,
+>(
   id: string,
   layer: L,
   request: R = {} as R,

@@ -15,19 +15,24 @@ import type { Document, WireTensor } from "./tensor.ts";
 /**
  * Decodes a body into a document whose known tensor fields are tensors; nothing else is checked.
  *
+ * @param fields the layers' tensor fields in JSON: a request's, or an answer's.
  * @throws CurvdError `malformed-body`, `body-too-large`, `invalid-tensor`, `invalid-request`.
  */
-export function decodeDocument(body: Uint8Array<ArrayBuffer>, encoding: Encoding): Document {
+export function decodeDocument(
+  body: Uint8Array<ArrayBuffer>,
+  encoding: Encoding,
+  fields: ReadonlySet<string> = TENSOR_FIELDS,
+): Document {
   if (body.length === 0) throw new CurvdError("malformed-body", "The body is empty", { offset: 0 });
-  if (encoding === "json") return parseDocument(body);
+  if (encoding === "json") return parseDocument(body, fields);
 
   const { metadata, tensors } = decodeSafetensors(body);
   const text = metadata.get("document");
-  const document = text === undefined ? {} : parseDocument(new TextEncoder().encode(text));
+  const document = text === undefined ? {} : parseDocument(new TextEncoder().encode(text), fields);
   return withTensors(document, tensors);
 }
 
-function parseDocument(bytes: Uint8Array): Document {
+function parseDocument(bytes: Uint8Array, fields: ReadonlySet<string>): Document {
   checkJsonLimits(bytes);
   const document = parseJson(bytes);
   if (!isRecord(document)) {
@@ -38,7 +43,7 @@ function parseDocument(bytes: Uint8Array): Document {
 
   for (const [name, layer] of Object.entries(document.layers)) {
     refuseProto(name, pointerTo("layers", name));
-    if (isRecord(layer)) readTensors(name, layer);
+    if (isRecord(layer)) readTensors(name, layer, fields);
   }
   return document as Document;
 }
@@ -53,11 +58,15 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 /** Replaces the tensor fields of a parsed layer by tensors, in place. */
-function readTensors(name: string, layer: Record<string, unknown>): void {
+function readTensors(
+  name: string,
+  layer: Record<string, unknown>,
+  fields: ReadonlySet<string>,
+): void {
   for (const [field, leaf] of Object.entries(layer)) {
     const pointer = pointerTo("layers", name, field);
     refuseProto(field, pointer);
-    if (!TENSOR_FIELDS.has(field)) continue;
+    if (!fields.has(field)) continue;
     const integer = isIntegerField(field, layer.kind);
     layer[field] = locating(name, field, () => readNested(leaf, pointer, integer));
   }

@@ -33,6 +33,14 @@ export const TENSOR_FIELDS: ReadonlySet<string> = new Set([
   "singular_values",
 ]);
 
+/** Every tensor field that an answer may carry. */
+export const ANSWERED_TENSOR_FIELDS: ReadonlySet<string> = new Set([
+  ...TENSOR_FIELDS,
+  "update",
+  "bias_update",
+  "M_root",
+]);
+
 /** Answered fields that are symmetric in their last two axes, so that an answer can pack them. */
 export const SYMMETRIC_FIELDS: ReadonlySet<string> = new Set([
   "A",

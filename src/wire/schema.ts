@@ -16,18 +16,21 @@ export const MAX_LAYER_NAME = 256;
 /** Most values of a λ sweep. */
 export const MAX_DAMPINGS = 1024;
 
+/** A tensor going in and coming out, so that a request can be typed by its schema. */
+export type TensorSchema = z.ZodType<WireTensor, WireTensor>;
+
 /**
  * A tensor of one of the given shapes; only the rank is checked here.
  *
  * @param shapes such as `["[n, d_in]", "[n, s, d_in]"]`.
  * @param meaning for the reference.
- * @param integer whether it holds integers (ids) instead of floats.
+ * @param integer whether it holds integers (ids) instead of floats; `either` where the layer's kind says so later.
  */
 export function tensor(
   shapes: readonly string[],
   meaning: string,
-  { integer = false } = {},
-): z.ZodType<WireTensor> {
+  { integer = false }: { integer?: boolean | "either" } = {},
+): TensorSchema {
   const expected = shapes.join(" or ");
   const ranks = shapes.map((shape) => shape.split(",").length);
 
@@ -43,14 +46,14 @@ export function tensor(
       return `Expected shape ${expected}, got [${shape.join(", ")}]`;
     }
     if (shape.includes(0)) return `Expected at least one value, got shape [${shape.join(", ")}]`;
-    if (integer !== data instanceof Int32Array) {
+    if (integer !== "either" && integer !== data instanceof Int32Array) {
       return `Expected ${integer ? "I32, I64 or U32" : "F64, F32, F16 or BF16"}, got ${dtype}`;
     }
   }
 }
 
 /** A symmetric matrix, full, packed, or one a group of a grouped convolution. */
-export function symmetric(side: string, meaning: string): z.ZodType<WireTensor> {
+export function symmetric(side: string, meaning: string): TensorSchema {
   return tensor(
     [`[${side}, ${side}]`, `[${side}(${side}+1)/2]`, `[groups, ${side}, ${side}]`],
     meaning,

@@ -1,0 +1,99 @@
+/**
+ * The comparison: the best learning rate of each contestant, then its runs, then the report.
+ *
+ * @module
+ */
+import type { Contestant, Rate } from "./contestants.ts";
+import { BATCH_SIZE, type Mark, run, type Task } from "./run.ts";
+import { batchOf, testDigits, trainingDigits } from "./mnist.ts";
+import { Progress } from "./progress.ts";
+import { arrivals, median, rateText, report, type Result } from "./report.ts";
+import { shuffled } from "./shuffle.ts";
+
+/** The seed that learning rates are chosen by, and those of the runs that count. */
+const TUNING_SEED = 0;
+const SEEDS = [1, 2, 3];
+const EPOCHS = 5;
+const QUICK_EPOCHS = 2;
+/** Marks an epoch: 117 steps are 9 times 13. */
+const MARKS_AN_EPOCH = 9;
+/** Training digits whose loss is reported, and as many test digits; a quarter of them when quick. */
+const JUDGED = 10_000;
+
+/** Compares contestants; the first is the baseline. @returns the report, in Markdown. */
+export async function compare(
+  contestants: readonly Contestant[],
+  { isQuick }: { isQuick: boolean },
+): Promise<string> {
+  const training = trainingDigits();
+  const test = testDigits();
+  const stepsAnEpoch = Math.floor(training.count / BATCH_SIZE);
+  const steps = stepsAnEpoch * (isQuick ? QUICK_EPOCHS : EPOCHS);
+  const markEvery = stepsAnEpoch / MARKS_AN_EPOCH;
+  const judged = isQuick ? JUDGED / 4 : JUDGED;
+  const task: Task = {
+    training,
+    judged: batchOf(training, shuffled(training.count, 0).subarray(0, judged)),
+    test: batchOf(test, shuffled(test.count, 0).subarray(0, judged)),
+    steps,
+  };
+  const seeds = isQuick ? SEEDS.slice(0, 1) : SEEDS;
+  const tries = isQuick ? 0 : 2 * contestants[0].rates.length;
+  const progress = new Progress(contestants.length * (tries + seeds.length) * steps);
+
+  const train = async (contestant: Contestant, rate: Rate, seed: number, every: number) => {
+    let latest: Mark | undefined;
+    return await run(contestant, task, {
+      rate,
+      seed,
+      markEvery: every,
+      onStep: (mark) => {
+        latest = mark ?? latest;
+        const loss = latest ? `, loss ${latest.trainingLoss.toFixed(4)}` : "";
+        progress.advance(`${contestant.name}, rate ${rateText(rate)}, seed ${seed}${loss}`);
+      },
+    });
+  };
+
+  const results: Result[] = [];
+  for (const contestant of contestants) {
+    const rate = isQuick ? contestant.best : await bestRate(contestant, train, steps);
+    const runs = [];
+    for (const seed of seeds) runs.push(await train(contestant, rate, seed, markEvery));
+    results.push({ contestant, rate, runs });
+  }
+  progress.end();
+  return [report(results, results[0]), "", verdict(results, steps)].join("\n");
+}
+
+/** The rate with the least final loss among a contestant's tries. */
+async function bestRate(
+  contestant: Contestant,
+  train: (contestant: Contestant, rate: Rate, seed: number, every: number) => Promise<Mark[]>,
+  steps: number,
+): Promise<Rate> {
+  let best: { rate: Rate; loss: number } | undefined;
+  for (const initial of contestant.rates) {
+    for (const decays of [false, true]) {
+      const rate = { initial, decays };
+      const marks = await train(contestant, rate, TUNING_SEED, steps);
+      const loss = marks.at(-1)!.trainingLoss;
+      console.log(`${contestant.name}, rate ${rateText(rate)}: loss ${loss.toFixed(4)}`);
+      if (loss < (best?.loss ?? Infinity)) best = { rate, loss };
+    }
+  }
+  if (best === undefined) throw new Error(`${contestant.name} diverged at every rate`);
+  return best.rate;
+}
+
+/** How soon the others have the baseline's final training loss, in a sentence each. */
+function verdict([baseline, ...others]: readonly Result[], steps: number): string {
+  return others.map((result) => {
+    const at = median(arrivals(result, baseline).map((mark) => mark?.step ?? Infinity));
+    const [name, rival] = [result.contestant.name, baseline.contestant.name];
+    return Number.isFinite(at)
+      ? `${name} has the final training loss of ${rival} after ${at} steps, ` +
+        `${(at / steps).toFixed(2)} of its ${steps}.`
+      : `${name} never has the final training loss of ${rival}.`;
+  }).join("\n");
+}

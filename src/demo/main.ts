@@ -1,0 +1,40 @@
+/**
+ * `deno task demo`: K-FAC through a curvd server against SGD with momentum and Adam, on MNIST.
+ *
+ * All three train the same net from the same weights on the same batches with TensorFlow.js's cpu
+ * backend and the same matrix product. Each has as many tries at its learning rate as the others.
+ *
+ * @module
+ */
+import { openEngine } from "@/engine/mod.ts";
+import { CurvdClient } from "@/trainer/mod.ts";
+import { compare } from "./compare.ts";
+import { adam, kfac, sgd } from "./contestants.ts";
+import { HELP, readOptions } from "./options.ts";
+import { startServer } from "./server.ts";
+
+const options = readOptions(Deno.args);
+if (options.wantsHelp) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const { facts } = await openEngine({ engine: "cpu", blas: "auto" });
+const server = options.server === undefined ? await startServer() : undefined;
+const stopped = () => void server?.stop().then(() => Deno.exit(130));
+Deno.addSignalListener("SIGINT", stopped);
+if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stopped);
+try {
+  const client = new CurvdClient(server?.url ?? options.server!);
+  const { engine, reason, blas } = await client.device();
+  console.log(`Server: ${client.url}, engine ${engine}. ${reason}`);
+  console.log(`Its BLAS: ${blas?.library ?? "none, built-in float64"}`);
+  console.log(
+    `Training: TensorFlow.js on the CPU, products by ${facts.blas?.library ?? "built-in code"}; ` +
+      `${navigator.hardwareConcurrency} cores, ${Deno.build.os} ${Deno.build.arch}, ` +
+      `Deno ${Deno.version.deno}\n`,
+  );
+  console.log(await compare([sgd, adam, kfac(client)], options));
+} finally {
+  await server?.stop();
+}
+Deno.exit(0); // the BLAS's threads would keep the process
