@@ -29,6 +29,7 @@ const ACTIVE_EBX = 5;
 export function preferWiderVectors(core: string): boolean {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return false;
   if (!WITHOUT_AVX512.includes(core)) return false;
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return false;
   let libc;
   try { // glibc from 2.33 tells the features; another libc does not
     libc = Deno.dlopen("libc.so.6", {

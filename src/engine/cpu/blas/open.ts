@@ -23,10 +23,11 @@ export function openBlas(setting: string): Blas | null {
   if (setting === "off") return null;
   if (setting !== "auto") return openNamed(setting);
   for (const candidate of candidates(Deno.build.os)) {
+    if (!mayUse(candidate.path)) continue;
     try {
       return open(candidate);
     } catch {
-      // Not here, or not permitted: the next one, at last the built-in.
+      // Not here, or no LAPACK in it: the next one, at last the built-in.
     }
   }
   return null;
@@ -62,10 +63,17 @@ function open({ library: name, path }: Candidate): Blas {
   return blas;
 }
 
-/** What a function of the library without arguments says, null where there is none. */
-function textOf(function_: (() => Deno.PointerValue) | null): string | null {
-  const text = function_?.() ?? null;
-  return text === null ? null : Deno.UnsafePointerView.getCString(text);
+/** What a function of the library without arguments says; null where there is none, or memory may not be read. */
+function textOf(call: (() => Deno.PointerValue) | null): string | null {
+  const text = call?.() ?? null;
+  // Reading at a pointer needs the permission for all of FFI; one that names the library is enough for the rest.
+  if (text === null || !mayUse()) return null;
+  return Deno.UnsafePointerView.getCString(text);
+}
+
+/** Whether FFI is permitted, for a library or for all; asking must not make Deno prompt. */
+function mayUse(path?: string): boolean {
+  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
 }
 
 /** The library's own count (it honours `OPENBLAS_NUM_THREADS`), but no more than this process may use. */
