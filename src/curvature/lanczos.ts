@@ -14,6 +14,7 @@
 import {
   add,
   dispose,
+  mul,
   type Scalar,
   slice,
   sub,
@@ -60,8 +61,9 @@ export async function lanczosSvd(
   { tolerance, maxIterations }: StoppingRule,
   linalg: LinearAlgebra,
 ): Promise<KroneckerTerms> {
-  // the identity alone may be an exact singular vector, and then nothing is found beside it
-  let start: Stack = tidy(() => normalized(add(identityStart(R), mixedStart(R))).unit);
+  // the identity alone may be an exact singular vector, and then nothing is found beside it; of a side of one the mixed
+  // start is ±1, and in equal parts they may cancel
+  let start: Stack = tidy(() => normalized(add(identityStart(R), mul(mixedStart(R), 0.5))).unit);
   let iterations = 0, best = Infinity, stalled = 0;
   for (;;) {
     const cycle = bidiagonalize(R, start);
