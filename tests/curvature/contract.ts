@@ -11,14 +11,23 @@ import { METHODS } from "@/curvature/mod.ts";
 import type { WireTensor } from "@/wire/mod.ts";
 import { call, refused, type RequestLayer, wire } from "../support/calls.ts";
 import type { EngineTest } from "../support/cpu.ts";
-import { type Cell, cells, changed, otherLayout, permuted, update, updatesIn } from "./cells.ts";
+import {
+  type Cell,
+  cells,
+  changed,
+  type Choice,
+  otherLayout,
+  permuted,
+  update,
+  updatesIn,
+} from "./cells.ts";
 import { expectClose } from "./dense_oracle.ts";
 
 const SWEEP = [0.05, 0.2, 3];
 
-/** Declares the contract of all methods on some kinds of layer. */
-export function contract(test: EngineTest, kinds?: string[]): void {
-  for (const cell of cells(kinds)) {
+/** Declares the contract of all cells, or of those chosen. */
+export function contract(test: EngineTest, isChosen: Choice = () => true): void {
+  for (const cell of cells().filter(isChosen)) {
     if (cell.isOffered) offered(test, cell);
     else refusal(test, cell);
   }

@@ -27,9 +27,9 @@ import { expectClose, joined } from "./dense_oracle.ts";
 /** Of float32 solves at moderate condition; iterative methods stop at 1e-6 of a pair that then meets a pencil. */
 const TOLERANCE = 1e-4;
 
-/** Declares the laws of all methods on some kinds of layer. */
-export function laws(test: EngineTest, kinds?: string[]): void {
-  for (const cell of cells(kinds)) {
+/** Declares the laws of all cells, or of those chosen. */
+export function laws(test: EngineTest, isChosen: Choice = () => true): void {
+  for (const cell of cells().filter(isChosen)) {
     if (!cell.isOffered) continue;
     ofGradients(test, cell);
     ofBatches(test, cell);
