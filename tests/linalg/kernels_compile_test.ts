@@ -70,7 +70,11 @@ const KERNELS: readonly Kernel[] = [
     entryPoint: "rotate",
     constants: { QUADS },
   })),
-  ...withState("eigh/convergence.wgsl", "off_diagonal_rows", "convergence"),
+  ...["off_diagonal_rows", "convergence"].map((entryPoint) => ({
+    parts: [state, "eigh/gap.wgsl", "eigh/convergence.wgsl"],
+    entryPoint,
+  })),
+  { parts: ["eigh/gap.wgsl", "eigh/first_order.wgsl"], entryPoint: "first_order" },
   ...withState("eigh/rayleigh.wgsl", "rayleigh"),
   ...withState("eigh/sort.wgsl", "sort", "judge_eigh"),
   ...withState("eigh/unload_values.wgsl", "unload_values"),

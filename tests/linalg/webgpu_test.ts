@@ -369,6 +369,28 @@ gpuTest("a warm start that is no basis at all is noticed and redone in float64",
   equal(report.engine, "float64");
 });
 
+gpuTest("eigh() is the same in 16 KiB of workgroup memory as in more", async (engine) => {
+  // Q of a 64 x 64 pivot is then kept in storage; same arithmetic, so the same bits.
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = engine.device.limits;
+  const limits = {
+    maxStorageBufferBindingSize,
+    maxComputeWorkgroupsPerDimension,
+    maxComputeWorkgroupStorageSize: 16384,
+  };
+  const modest = new Proxy(engine, {
+    get(target, name) {
+      if (name === "device") return { limits };
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const m = gramMatrix(60, 4);
+  const inModest = await decompose(modest, m);
+  const inFull = await decompose(engine, m);
+  deepEqual(inModest.vectors, inFull.vectors);
+  deepEqual(inModest.values, inFull.values);
+});
+
 gpuTest("verifyFully reports the exact residuals", async (engine) => {
   const d = 70, m = gramMatrix(d, 3), shift = 0.01;
   const input = stackOf(m);

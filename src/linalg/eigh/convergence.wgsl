@@ -1,42 +1,58 @@
 // Decides, on the device, which matrices of a batch need another sweep.
 //
-// A matrix is settled once |offdiag(A)|_F <= tolerance * |M|_F, or once it is near and a sweep no longer helps. The workgroup
-// counts of the next sweep become zero when all are settled, so that the sweeps recorded beyond cost empty
-// dispatches and the host never has to look. Each matrix is judged alone.
+// A matrix is settled once what first_order.wgsl leaves is below tolerance * |M|_F: the entries too large for their gap, and
+// the second order of the others, |E|_F |offdiag(A)|_F. Or it is settled once it is near and a sweep no longer helps. The
+// workgroup counts of the next sweep become zero when all are settled, so that the sweeps recorded beyond cost
+// empty dispatches and the host never has to look. Each matrix is judged alone.
 
 struct Params {
   side: u32,
   pivots: u32,   // workgroups along x of the two kernels of a round
   tiles: u32,
   count: u32,    // matrices
-  is_first: u32, // no sweep yet: the norm of the matrix is taken here
+  start: u32,    // 0 between sweeps; 1 before the first of a series; 2 as 1, and the norm is taken
   tolerance: f32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;                   // [batch, side, side]
-@group(0) @binding(1) var<storage, read_write> row_squares: array<vec2f>; // [batch, side]: off the diagonal, all
+@group(0) @binding(1) var<storage, read_write> row_squares: array<vec4f>; // [batch, side]
 @group(0) @binding(2) var<storage, read_write> states: array<MatrixState>;
 @group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>; // x, y, z of the pivots; of the tiles
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> sums: array<vec2f, LANES>;
+const MAX_FIRST_ORDER = 0.1;  // |E|_F: its fourth power is what one polish leaves
+var<workgroup> sums: array<vec4f, LANES>;
 
-// One workgroup a row. Rows of the padding are left out of the norm.
+// Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of all entries, which
+// the padding is left out of. One workgroup a row.
 @compute @workgroup_size(LANES)
 fn off_diagonal_rows(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = group.z * params.side + group.x;
-  var mine = vec2f(0.0);
-  for (var j = lane; j < params.side; j += LANES) {
+  let matrix = group.z * params.side * params.side;
+  let own = a[matrix + group.x * (params.side + 1)];
+  let is_settled = params.start == 0 && states[group.z].unsettled == 0.0;
+  let end = select(params.side, 0u, is_settled);  // nothing to see
+  var mine = vec4f(0.0);
+  for (var j = lane; j < end; j += LANES) {
     let value = a[row * params.side + j];
-    mine += value * value * vec2f(select(1.0, 0.0, j == group.x), 1.0);
+    mine.w += value * value;
+    if (j == group.x || value == 0.0) { continue; }
+    mine.x += value * value;
+    let gap = a[matrix + j * (params.side + 1)] - own;
+    if (is_correctable(value, gap)) {
+      let angle = small_angle(value, gap);
+      mine.z += angle * angle;
+    } else {
+      mine.y += value * value;
+    }
   }
   let sum = sum_of(mine, lane);
   if (lane > 0) { return; }
-  row_squares[row] = select(sum, vec2f(sum.x, 0.0), group.x >= u32(states[group.z].size));
+  row_squares[row] = select(sum, vec4f(sum.xyz, 0.0), group.x >= u32(states[group.z].size));
   if (group.x == 0 && group.z == 0) {
     atomicStore(&counts[0], 0u);
     atomicStore(&counts[1], 1u);
@@ -53,7 +69,7 @@ fn convergence(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  var mine = vec2f(0.0);
+  var mine = vec4f(0.0);
   for (var i = lane; i < params.side; i += LANES) {
     mine += row_squares[group.z * params.side + i];
   }
@@ -61,16 +77,18 @@ fn convergence(
   if (lane > 0) { return; }
 
   var state = states[group.z];
-  if (params.is_first == 1) {
-    state.norm = sqrt(sum.y);
+  if (params.start == 2) { state.norm = sqrt(sum.w); }
+  if (params.start > 0) {
     state.unsettled = 1.0;
     state.previous = state.norm;
   }
-  let off = sqrt(sum.x);
-  let is_stuck = off > 0.5 * state.previous && off <= 8.0 * params.tolerance * state.norm;
+  let left = sqrt(sum.y) + sqrt(sum.x) * sqrt(sum.z);
+  let limit = params.tolerance * state.norm;
+  let is_far = left > limit || sum.z > MAX_FIRST_ORDER * MAX_FIRST_ORDER;
+  let is_stuck = left > 0.5 * state.previous && left <= 1.4 * limit;
   // Written so that NaN counts as settled: the residual will tell.
-  let goes_on = state.unsettled == 1.0 && off > params.tolerance * state.norm && !is_stuck;
-  state.previous = off;
+  let goes_on = state.unsettled == 1.0 && is_far && !is_stuck;
+  state.previous = left;
   state.unsettled = select(0.0, 1.0, goes_on);
   if (goes_on) {
     state.sweeps += 1.0;
@@ -80,7 +98,7 @@ fn convergence(
   states[group.z] = state;
 }
 
-fn sum_of(mine: vec2f, lane: u32) -> vec2f {
+fn sum_of(mine: vec4f, lane: u32) -> vec4f {
   sums[lane] = mine;
   workgroupBarrier();
   for (var half = LANES / 2; half > 0; half /= 2) {

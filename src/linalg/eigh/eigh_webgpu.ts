@@ -2,13 +2,15 @@
  * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi, in one workgroup up to 64, in blocks above.
  *
  * Block Jacobi pairs the block rows by a round robin; a round diagonalizes all its pivots (a workgroup each) and applies
- * their rotations to the rest as products of tiles. Sweeps are recorded up to a cap, and a flag a matrix, set on
- * the device, turns those beyond convergence into empty dispatches: the host decides nothing. At the end the
- * basis is made orthonormal by a Newton-Schulz step, `V(3I − VᵀV)/2`, and the eigenvalues are taken as Rayleigh quotients
- * with the original matrix, which also gives the exact residual.
+ * their rotations to the rest as products of tiles. Sweeps are recorded up to a cap, and a flag a matrix, set on the
+ * device, turns those beyond convergence into empty dispatches: the host decides nothing.
  *
- * A warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift: then two or three
- * sweeps do.
+ * Sweeps stop early. What they leave is removed to first order, `V ← V(I + E)`, the basis is made orthonormal by a
+ * Newton-Schulz step, `V(3I − VᵀV)/2`, and `VᵀMV` is formed afresh from the original matrix, free of the sweeps' rounding.
+ * That is four products for one or two sweeps. A second series mends what was too close for first order, seldom more than
+ * nothing; then the same again, and the eigenvalues are Rayleigh quotients, which also give the exact residual.
+ *
+ * A warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift: two sweeps do.
  *
  * Source: Golub and Van Loan, Matrix Computations, 8.5 (parallel and block Jacobi); Björck and Bowie 1971 for the polish.
  *
@@ -16,14 +18,20 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { defineKernel, type WebGpuEngine } from "@/engine/mod.ts";
+import { eighResidualBound } from "../bounds.ts";
 import type { Stack } from "../linear_algebra.ts";
-import { recordMatMul } from "../matmul/matmul_webgpu.ts";
+import { type MatMul, recordMatMul } from "../matmul/matmul_webgpu.ts";
 import { BLOCK, type Member, PaddedBatch, type SizeClass } from "../padded/padded_webgpu.ts";
 import { recordIdentity, recordLoadBasis } from "../padded/basis_webgpu.ts";
 import { recordExactOrthogonality } from "../probe/exact_webgpu.ts";
 import { recordOrthogonalityJudgement } from "../probe/probe_webgpu.ts";
 import { stateSource } from "../padded/padded_webgpu.ts";
-import { recordBlockSweeps, recordSmallJacobi } from "./jacobi_webgpu.ts";
+import {
+  recordBlockSweeps,
+  recordFirstOrder,
+  recordSmallJacobi,
+  type Series,
+} from "./jacobi_webgpu.ts";
 import rayleighSource from "./rayleigh.wgsl" with { type: "text" };
 import sortSource from "./sort.wgsl" with { type: "text" };
 import unloadValuesSource from "./unload_values.wgsl" with { type: "text" };
@@ -57,59 +65,25 @@ export function eigh(
   const recording = engine.record("linalg.eigh");
   const batch = new PaddedBatch(engine, recording, sizeClass, 1);
   const { side, count } = batch;
-  const square = { m: side, n: side, k: side, batch: count };
   const array = () => batch.scratch([count, side, side]);
+  const arrays = { a: batch.prepared(), basis: array(), s: array(), t: array() };
+  const multiply = (product: Pick<MatMul, "a" | "b" | "c"> & Partial<MatMul>) =>
+    recordMatMul(recording, { m: side, n: side, k: side, batch: count, ...product });
+
+  const { a, s, t } = arrays;
   const isWarm = batch.members[0].warmStart !== undefined;
-
-  const a = batch.prepared();
-  const t = array();
-  const start = array();
   if (isWarm) {
-    recordLoadBasis(batch, start, ({ warmStart }) => warmStart!);
-    recordMatMul(recording, { ...square, a, b: start, c: t });
-    recordMatMul(recording, {
-      ...square,
-      a: start,
-      b: t,
-      c: a,
-      transposeA: true,
-      symmetric: true,
-    });
+    recordLoadBasis(batch, s, ({ warmStart }) => warmStart!);
+    multiply({ a, b: s, c: t });
+    multiply({ a: s, b: t, c: a, transposeA: true, symmetric: true });
   }
-
-  // The basis in the columns of `basis`, or, from the block method, in its rows.
-  let basis = array();
-  const isTransposed = side > SMALL;
-  if (isTransposed) {
-    if (isWarm) recordLoadBasis(batch, basis, ({ warmStart }) => warmStart!, { transposed: true });
-    else recordIdentity(batch, basis);
-    recordBlockSweeps(batch, a, basis);
-  } else {
-    recordSmallJacobi(batch, a, basis);
-    if (isWarm) {
-      recordMatMul(recording, { ...square, a: start, b: basis, c: t });
-      basis = t;
-    }
-  }
-
-  const polish = isWarm ? array() : start;
-  recordMatMul(recording, {
-    ...square,
-    a: basis,
-    b: basis,
-    c: polish,
-    transposeA: !isTransposed,
-    transposeB: isTransposed,
-    symmetric: true,
-    alpha: -0.5,
-    diagonal: 1.5,
-  });
-  const v = array();
-  recordMatMul(recording, { ...square, a: basis, b: polish, c: v, transposeA: isTransposed });
+  const v = side > SMALL
+    ? recordBlockBasis(batch, arrays, multiply, isWarm)
+    : recordSmallBasis(batch, arrays, multiply, isWarm);
 
   batch.prepare(a);
-  recordMatMul(recording, { ...square, a, b: v, c: polish });
-  const sorted = recordRayleighAndSort(batch, v, polish, t);
+  multiply({ a, b: v, c: s });
+  const sorted = recordRayleighAndSort(batch, v, s, a);
   if (verifyFully) recordExactOrthogonality(batch, sorted.vectors);
   else recordOrthogonalityJudgement(batch, sorted.vectors);
 
@@ -125,6 +99,78 @@ export function eigh(
   recording.submit();
   batch.dispose();
   return batch.states;
+}
+
+/** The arrays `[count, side, side]` that the steps share. */
+interface Arrays {
+  /** The matrix, nearly diagonal after the sweeps. */
+  readonly a: GPUBuffer;
+  readonly basis: GPUBuffer;
+  readonly s: GPUBuffer;
+  readonly t: GPUBuffer;
+}
+
+type Multiply = (product: Pick<MatMul, "a" | "b" | "c"> & Partial<MatMul>) => void;
+
+/** Newton-Schulz: `S = (3I − VᵀV)/2`, by which V is multiplied. */
+const POLISH = { symmetric: true, alpha: -0.5, diagonal: 1.5 } as const;
+
+/**
+ * One workgroup a matrix. In a warm start `s` holds the basis that A was rotated into.
+ * @returns the array that V ends up in.
+ */
+function recordSmallBasis<M extends Member>(
+  batch: PaddedBatch<M>,
+  { a, basis, s, t }: Arrays,
+  multiply: Multiply,
+  isWarm: boolean,
+): GPUBuffer {
+  recordSmallJacobi(batch, a, basis);
+  if (isWarm) multiply({ a: s, b: basis, c: t });
+  const [rough, polished] = isWarm ? [t, basis] : [basis, t];
+  multiply({ a: rough, b: rough, c: s, transposeA: true, ...POLISH });
+  multiply({ a: rough, b: s, c: polished });
+  return polished;
+}
+
+/**
+ * The block method. It keeps Vᵀ, whose rows are what its kernels read.
+ * @returns the array that V ends up in.
+ */
+function recordBlockBasis(
+  batch: PaddedBatch<EighMember>,
+  { a, basis, s, t }: Arrays,
+  multiply: Multiply,
+  isWarm: boolean,
+): GPUBuffer {
+  if (isWarm) recordLoadBasis(batch, basis, ({ warmStart }) => warmStart!, { transposed: true });
+  else recordIdentity(batch, basis);
+
+  /** Removes what is left to first order: Vᵀ into `s`, its polish into `t`. */
+  const correct = () => {
+    recordFirstOrder(batch, a, t);
+    multiply({ a: t, b: basis, c: s, transposeA: true });
+    multiply({ a: s, b: s, c: t, transposeB: true, ...POLISH });
+  };
+  recordBlockSweeps(batch, a, basis, FIRST_SERIES);
+  correct();
+  multiply({ a: t, b: s, c: basis });
+  batch.prepare(a);
+  multiply({ a, b: basis, c: t, transposeB: true });
+  multiply({ a: basis, b: t, c: a, symmetric: true });
+
+  recordBlockSweeps(batch, a, basis, secondSeries(batch.side));
+  correct();
+  multiply({ a: s, b: t, c: basis, transposeA: true });
+  return basis;
+}
+
+/** Until first order, taken twice, does the rest. */
+const FIRST_SERIES: Series = { maxSweeps: 15, tolerance: 1e-4, isFirst: true };
+
+/** To within the bound on the residual, of which rounding takes the rest. */
+function secondSeries(side: number): Series {
+  return { maxSweeps: 6, tolerance: 0.7 * eighResidualBound(side), isFirst: false };
 }
 
 const rayleigh = defineKernel({

@@ -7,18 +7,21 @@ import { defineKernel, type Kernel } from "@/engine/mod.ts";
 import { type Member, type PaddedBatch, stateSource } from "../padded/padded_webgpu.ts";
 import tileProduct from "../padded/tile_product.wgsl" with { type: "text" };
 import convergenceSource from "./convergence.wgsl" with { type: "text" };
+import firstOrderSource from "./first_order.wgsl" with { type: "text" };
+import gapSource from "./gap.wgsl" with { type: "text" };
 import jacobiSource from "./jacobi.wgsl" with { type: "text" };
 import rotateSource from "./rotate.wgsl" with { type: "text" };
-
-/** A cold start takes up to ten at 1024; what needs more is not converging. */
-const MAX_BLOCK_SWEEPS = 15;
 
 /** One matrix in one workgroup: the sweeps of a 64 x 64 with a spectrum of 12 decades, twice. */
 const MAX_SMALL_SWEEPS = 30;
 
-/** `‖offdiag(A)‖_F/‖M‖_F` at which a matrix is settled; grows with the rounding of longer sums. */
-function tolerance(side: number): number {
-  return 2e-6 * Math.max(1, side / 512);
+/** A series of sweeps; what needs more than the cap is not converging. */
+export interface Series {
+  readonly maxSweeps: number;
+  /** What may be left off the diagonal of `A/‖M‖_F`; see convergence.wgsl. */
+  readonly tolerance: number;
+  /** The matrices come fresh: their norm is taken. */
+  readonly isFirst: boolean;
 }
 
 /** Rows of a block: small ones keep a device busy where there are few pairs. */
@@ -33,7 +36,12 @@ export function recordSmallJacobi<M extends Member>(
   q: GPUBuffer,
 ): void {
   const { side, count } = batch;
-  recordConvergence(batch, a, { pivots: 1, tiles: 0, isFirst: true });
+  recordConvergence(batch, a, batch.scratch([count, side, 4]), {
+    pivots: 1,
+    tiles: 0,
+    start: 2,
+    tolerance: 0,
+  });
   batch.recording.dispatch(jacobi(batch, side), {
     buffers: [a, q, batch.scratch([count, side, side]), batch.stateBuffer],
     uniforms: { u32: [side, 2, 0, MAX_SMALL_SWEEPS] },
@@ -42,13 +50,14 @@ export function recordSmallJacobi<M extends Member>(
 }
 
 /**
- * Diagonalizes matrices of any side that is a multiple of 64, in place.
+ * Nearly diagonalizes matrices of any side that is a multiple of 64, in place.
  * @param vTransposed a basis in its rows, which all rotations are applied to.
  */
 export function recordBlockSweeps<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,
   vTransposed: GPUBuffer,
+  { maxSweeps, tolerance, isFirst }: Series,
 ): void {
   const { recording, side, count, stateBuffer, engine } = batch;
   const rows = blockRows(side);
@@ -57,10 +66,12 @@ export function recordBlockSweeps<M extends Member>(
   const tiles = pairs * (pairs + 1) / 2 + pairs * pairs;
   const q = batch.scratch([count, pairs, 2 * rows, 2 * rows]);
   const qScratch = batch.scratch([count, pairs, 2 * rows, 2 * rows]);
+  const rowSquares = batch.scratch([count, side, 4]);
   const counts = engine.indirectCounts;
 
-  for (let sweep = 0; sweep < MAX_BLOCK_SWEEPS; sweep++) {
-    recordConvergence(batch, a, { pivots: pairs, tiles, isFirst: sweep === 0 });
+  for (let sweep = 0; sweep < maxSweeps; sweep++) {
+    const start = sweep > 0 ? 0 : isFirst ? 2 : 1;
+    recordConvergence(batch, a, rowSquares, { pivots: pairs, tiles, start, tolerance });
     for (let round = 0; round < blocks - 1; round++) {
       recording.dispatch(jacobi(batch, 2 * rows), {
         buffers: [a, q, qScratch, stateBuffer],
@@ -76,10 +87,31 @@ export function recordBlockSweeps<M extends Member>(
   }
 }
 
+const firstOrder = defineKernel({
+  label: "linalg.first-order",
+  source: gapSource + firstOrderSource,
+  entryPoint: "first_order",
+  bindings: ["read", "read-write"],
+});
+
+/** `W = I + E`: the eigenvectors of a nearly diagonal A in its columns, to first order. */
+export function recordFirstOrder<M extends Member>(
+  { recording, side, count }: PaddedBatch<M>,
+  a: GPUBuffer,
+  w: GPUBuffer,
+): void {
+  const groups = Math.ceil(side / 16);
+  recording.dispatch(firstOrder, {
+    buffers: [a, w],
+    uniforms: { u32: [side] },
+    workgroups: [groups, groups, count],
+  });
+}
+
 const [offDiagonalRows, convergence] = ["off_diagonal_rows", "convergence"].map((entryPoint) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + convergenceSource,
+    source: stateSource + gapSource + convergenceSource,
     entryPoint,
     bindings: ["read", "read-write", "read-write", "read-write"],
   })
@@ -88,14 +120,17 @@ const [offDiagonalRows, convergence] = ["off_diagonal_rows", "convergence"].map(
 function recordConvergence<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,
-  { pivots, tiles, isFirst }: { pivots: number; tiles: number; isFirst: boolean },
+  rowSquares: GPUBuffer,
+  { pivots, tiles, start, tolerance }: {
+    pivots: number;
+    tiles: number;
+    start: number;
+    tolerance: number;
+  },
 ): void {
   const { recording, side, count, stateBuffer, engine } = batch;
-  const buffers = [a, batch.scratch([count, side, 2]), stateBuffer, engine.indirectCounts];
-  const uniforms = {
-    u32: [side, pivots, tiles, count, Number(isFirst)],
-    f32: [tolerance(side)],
-  };
+  const buffers = [a, rowSquares, stateBuffer, engine.indirectCounts];
+  const uniforms = { u32: [side, pivots, tiles, count, start], f32: [tolerance] };
   recording.dispatch(offDiagonalRows, { buffers, uniforms, workgroups: [side, 1, count] });
   recording.dispatch(convergence, { buffers, uniforms, workgroups: [1, 1, count] });
 }
