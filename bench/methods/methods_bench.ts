@@ -6,7 +6,15 @@
  *
  * @module
  */
-import { dispose, randomNormal, type Tensor, type Tensor3D } from "@tensorflow/tfjs-core";
+import {
+  dispose,
+  expandDims,
+  eye,
+  randomNormal,
+  type Tensor,
+  type Tensor3D,
+  tile,
+} from "@tensorflow/tfjs-core";
 import {
   Conv2dLayer,
   DEFAULT_OPTIONS,
@@ -87,12 +95,27 @@ interface Row {
   readonly problem: string;
   readonly method: MethodName;
   readonly statistics_ms: number;
-  readonly refresh_ms: number;
-  readonly update_ms: number;
+  readonly refresh_ms?: number;
+  readonly update_ms?: number;
+  /** EKFAC's second moments alone, beside the factors' time in `statistics_ms`. */
+  readonly scalings_ms?: number;
+}
+
+type Stages = Pick<Row, "statistics_ms" | "refresh_ms" | "update_ms">;
+
+function samplesOf({ layer, inputs, grads }: Problem): Samples {
+  return layer.samples({
+    inputs: randomNormal(inputs, 0, 1, "float32", 1),
+    outputGradients: randomNormal(grads, 0, 1, "float32", 2),
+    fisher: "empirical",
+    backprops: 1,
+    hasBackpropAxis: false,
+    gradientScale: 1,
+  }) as Samples;
 }
 
 /** The three stages of one method, each settled (read back) before the clock stops. */
-async function measure(problem: Problem, method: MethodName): Promise<Row> {
+async function measure(problem: Problem, method: MethodName): Promise<Required<Stages> & Row> {
   const { layer } = problem;
   const options: MethodOptions = {
     ...settleOptions(method, { dampings: [1e-2] }),
@@ -100,14 +123,7 @@ async function measure(problem: Problem, method: MethodName): Promise<Row> {
     tolerance: 1e-5,
   };
   const implementation = layerMethod(method, layer);
-  const samples = layer.samples({
-    inputs: randomNormal(problem.inputs, 0, 1, "float32", 1),
-    outputGradients: randomNormal(problem.grads, 0, 1, "float32", 2),
-    fisher: "empirical",
-    backprops: 1,
-    hasBackpropAxis: false,
-    gradientScale: 1,
-  }) as Samples;
+  const samples = samplesOf(problem);
   const V = randomNormal([1, layer.dOut, layer.dIn], 0, 1, "float32", 3) as Tensor3D;
   const times = { statistics: [] as number[], refresh: [] as number[], update: [] as number[] };
   const repeats = layer.kind === "conv2d" && !isQuick ? 1 : REPEATS;
@@ -119,7 +135,7 @@ async function measure(problem: Problem, method: MethodName): Promise<Row> {
       started = performance.now();
     };
     // a mini-block layer of this width has no state that fits: it goes straight to its Woodbury form
-    const isDirect = method === "mbf" && layer.kind === "dense";
+    const isDirect = method === "mbf" && layer.kind === "dense" && 2 * BATCH <= layer.dIn;
     const { keep: state } = await settle(engine, async (linalg) => ({
       read: [],
       keep: isDirect ? null : await implementation.observe(samples, contextOf(linalg)),
@@ -173,14 +189,45 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)];
 }
 
+/** EKFAC's second moments in a basis that is there already, against K-FAC's factors of the same batch. */
+async function measureScalings(problem: Problem): Promise<Row> {
+  const { layer } = problem;
+  const samples = samplesOf(problem);
+  const identity = (d: number) => tile(expandDims<Tensor3D>(eye(d), 0), [layer.groups, 1, 1]);
+  const [Q_A, Q_G] = [identity(layer.dIn), identity(layer.dOut)];
+  const repeats = layer.kind === "conv2d" && !isQuick ? 1 : REPEATS;
+  const time = async (work: () => Tensor[]) => {
+    const times: number[] = [];
+    for (let repeat = 0; repeat <= repeats; repeat++) {
+      const started = performance.now();
+      const tensors = work();
+      await wait(tensors);
+      times.push(performance.now() - started);
+      dispose(tensors);
+    }
+    return median(times.slice(1));
+  };
+  const factors = await time(() => [samples.inputFactor(), samples.gradFactor()]);
+  const scalings = await time(() => [samples.secondMoments(Q_A, Q_G)]);
+  samples.dispose();
+  dispose([Q_A, Q_G]);
+  console.log(
+    `ekfac scalings ${scalings.toFixed(1)} ms, ${(scalings / factors).toFixed(2)} of the factors' ${
+      factors.toFixed(1)
+    } ms`,
+  );
+  return { problem: problem.name, method: "ekfac", statistics_ms: factors, scalings_ms: scalings };
+}
+
 const rows: Row[] = [];
 for (const problem of problems) {
   console.log(`\n${problem.name}, batch ${BATCH}, engine ${engine.kind}`);
   console.log("method            statistics     refresh      update   (relative to kfac)");
+  let base: Required<Stages> | undefined;
   for (const method of problem.methods) {
     const row = await measure(problem, method);
+    base ??= row; // kfac comes first
     rows.push(row);
-    const base = rows.find((r) => r.problem === problem.name && r.method === "kfac")!;
     const cell = (x: number, of: number) =>
       `${x.toFixed(1).padStart(8)} (${(x / of).toFixed(2).padStart(5)})`;
     console.log(
@@ -189,6 +236,7 @@ for (const problem of problems) {
       } ${cell(row.update_ms, base.update_ms)}`,
     );
   }
+  rows.push(await measureScalings(problem));
 }
 if (Deno.args.includes("--save")) {
   await saveReport(`methods-${engine.kind}`, "deno task bench:methods -- --save", {

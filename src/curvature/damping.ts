@@ -150,7 +150,7 @@ export function clipped<T extends Tensor2D | Tensor3D>(lambda: T): T {
   return maximum(lambda, 0);
 }
 
-/** `x^power`, with the usual −1 as the division it is. */
-export function power<T extends Tensor3D>(x: T, exponent: number): T {
-  return exponent === -1 ? tidy(() => div(1, x)) : pow(x, exponent);
+/** `x ∘ base^exponent`, with the usual −1 as the one division it is. */
+export function timesPower<T extends Tensor3D>(x: T, base: T, exponent: number): T {
+  return exponent === -1 ? div(x, base) : tidy(() => mul(x, pow(base, exponent)));
 }

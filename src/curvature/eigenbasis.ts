@@ -18,7 +18,7 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 import { type LinearAlgebra, outer, type Report, type Stack } from "@/linalg/mod.ts";
-import { clipped, dampedSpectrum, power } from "./damping.ts";
+import { clipped, dampedSpectrum, timesPower } from "./damping.ts";
 import type { MethodOptions, Preconditioner } from "./method.ts";
 
 /** Eigenvectors in columns, one matrix a block. */
@@ -96,11 +96,11 @@ export class SpectralPreconditioner implements Preconditioner {
   }
 
   apply(V: Tensor3D): Tensor3D[] {
-    const { dampings, power: exponent } = this.options;
+    const { dampings, power } = this.options;
     return tidy(() => {
       const projected = project(this.basis, V);
       return dampings.map((damping) =>
-        tidy(() => unproject(this.basis, mul(projected, power(this.damped(damping), exponent))))
+        tidy(() => unproject(this.basis, timesPower(projected, this.damped(damping), power)))
       );
     });
   }

@@ -29,10 +29,10 @@ import {
   dampedSpectrum,
   piOfSizes,
   piOfSpectra,
-  power,
   shifts,
   sizeOfFactor,
   sizeOfSpectrum,
+  timesPower,
 } from "./damping.ts";
 import type { EmbeddingSamples } from "./layer/mod.ts";
 import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
@@ -181,8 +181,8 @@ export function embeddingSpectral(
   const pi = piOfSpectra(options.pi, lambda_A, lambda_G);
   const S = outer(lambda_A, lambda_G); // [1, vocabulary, d_out]
   const largest = max<Tensor1D>(S, [1, 2]);
-  const inBasis = (V: Tensor3D, scale: Tensor3D): Tensor3D =>
-    matMul(mul(matMul(V, Q), scale), Q, false, true);
+  const inBasis = (V: Tensor3D, scale: (projected: Tensor3D) => Tensor3D): Tensor3D =>
+    matMul(scale(matMul(V, Q)), Q, false, true);
   return {
     reports,
     pi,
@@ -192,11 +192,11 @@ export function embeddingSpectral(
       options.dampings.map((damping) =>
         tidy(() => {
           const spectrum = dampedSpectrum(options.dampingRule, damping, { lambda_A, lambda_G, pi });
-          const scale = power(spectrum, options.power); // [1, d_out, vocabulary]
-          return inBasis(V, transposeEach(scale));
+          const table = transposeEach(spectrum); // [1, vocabulary, d_out]
+          return inBasis(V, (projected) => timesPower(projected, table, options.power));
         })
       ),
-    multiply: (V) => tidy(() => inBasis(V, S)),
+    multiply: (V) => tidy(() => inBasis(V, (projected) => mul(projected, S))),
     dispose: () => dispose([Q, lambda_G, lambda_A, pi, S, largest]),
   };
 }

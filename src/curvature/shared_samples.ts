@@ -108,8 +108,13 @@ export class SharedSamples implements Samples {
     return accumulate(this.chunks(), (chunk) => {
       const { m } = chunk;
       const { a, g } = this.rowsOf(chunk);
-      const half = reshape(products(matMul(g, Q_G), a, b * m), [b, m * dOut, dIn]); // Q_Gᵀ P
-      const rotated = reshape(matMul(half, Q_A), [b, m, dOut, dIn]); // Q_Gᵀ P Q_A
+      // rotating the rows costs T·d_in² an example, rotating the gradient d_out·d_in²
+      const rotated = this.locations < dOut
+        ? reshape(products(matMul(g, Q_G), matMul(a, Q_A), b * m), [b, m, dOut, dIn])
+        : reshape(
+          matMul(reshape(products(matMul(g, Q_G), a, b * m), [b, m * dOut, dIn]) as Tensor3D, Q_A),
+          [b, m, dOut, dIn],
+        ); // Q_Gᵀ P Q_A
       return mul(sum<Tensor3D>(square(rotated), 1), this.weight);
     });
   }
