@@ -16,6 +16,7 @@ import {
   type Cell,
   cells,
   changed,
+  type Choice,
   LAMBDA,
   mapped,
   taking,
