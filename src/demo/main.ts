@@ -10,14 +10,10 @@ import { openEngine } from "@/engine/mod.ts";
 import { CurvdClient } from "@/trainer/mod.ts";
 import { compare } from "./compare.ts";
 import { adam, kfac, sgd } from "./contestants.ts";
-import { HELP, readOptions } from "./options.ts";
+import { HELP, type Options, readOptions } from "./options.ts";
 import { startServer } from "./server.ts";
 
-const options = readOptions(Deno.args);
-if (options.wantsHelp) {
-  console.log(HELP);
-  Deno.exit(0);
-}
+const options = optionsOrExit();
 const { facts } = await openEngine({ engine: "cpu", blas: "auto" });
 const server = options.server === undefined ? await startServer() : undefined;
 const stopped = () => void server?.stop().then(() => Deno.exit(130));
@@ -38,3 +34,17 @@ try {
   await server?.stop();
 }
 Deno.exit(0); // the BLAS's threads would keep the process
+
+/** The options; prints the help and ends where it was asked for, or where they cannot be read. */
+function optionsOrExit(): Options {
+  try {
+    const options = readOptions(Deno.args);
+    if (!options.wantsHelp) return options;
+    console.log(HELP);
+    Deno.exit(0);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    console.error(`${error.message}\n\n${HELP}`);
+    Deno.exit(1);
+  }
+}
