@@ -36,7 +36,7 @@ import { CurvdError } from "@/errors.ts";
 import { gram, type Report, type Stack } from "@/linalg/mod.ts";
 import { Conv2dLayer, type KroneckerLayer, type Layer } from "./layer/mod.ts";
 import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
-import type { Filters, Samples } from "./samples.ts";
+import { CHUNK_BUDGET_BYTES, type Filters, type Samples } from "./samples.ts";
 
 /** How a gradient's rows meet the blocks. */
 export interface BlockRows {
@@ -188,11 +188,33 @@ export function miniBlocks(
 function neuronBlocks(samples: Samples): MiniBlocks {
   const { dIn, dOut, layer } = samples;
   expectToFit(layer, 4 * dOut * dIn * dIn);
-  const M = accumulate(samples, (P) => {
+  const rows = samples.rows();
+  const M = rows ? rowBlocks(samples, rows) : accumulate(samples, (P) => {
     const rows = reshape(transpose(P, [0, 2, 1, 3]), [dOut, -1, dIn]) as Tensor3D;
     return gram(rows, samples.weight);
   });
   return { M, biasMoments: null, ...blockRows(samples, "per_neuron") };
+}
+
+/** The same of a layer applied once an example: `M_o = w X_oᵀX_o`, `X_o = diag(g_o) a`, some neurons at a time. */
+function rowBlocks(
+  { pairs, examples, dIn, dOut, weight }: Samples,
+  { a, g }: { a: Tensor3D; g: Tensor3D },
+): Stack {
+  const atOnce = Math.max(1, Math.floor(CHUNK_BUDGET_BYTES / (4 * pairs * dIn)));
+  return tidy(() => {
+    const paired: Tensor3D = tile(a, [1, pairs / examples, 1]);
+    const byNeuron = transpose(reshape(g, [pairs, dOut])); // [d_out, pairs]
+    const parts: Stack[] = [];
+    for (let from = 0; from < dOut; from += atOnce) {
+      const count = Math.min(atOnce, dOut - from);
+      parts.push(tidy(() => {
+        const scale = reshape(slice(byNeuron, [from, 0], [count, pairs]), [count, pairs, 1]);
+        return gram(mul<Tensor3D>(scale, paired), weight);
+      }));
+    }
+    return parts.length === 1 ? parts[0] : concat(parts, 0);
+  });
 }
 
 /** `M = (1/d_out) w Σ_i P_iᵀ P_i [1, d_in, d_in]`. */
