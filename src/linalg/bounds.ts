@@ -1,8 +1,8 @@
 /**
  * When a float32 result is good enough to leave the server, for both engines.
  *
- * Every threshold stands here with its reason. What misses one is redone in float64 (rescue.ts), so a
- * bound too tight costs time and one too loose costs digits: they sit at what a sound float32
+ * Every threshold stands here with its reason. What misses one is redone in float64 (rescue.ts), so
+ * a bound too tight costs time and one too loose costs digits: they sit at what a sound float32
  * computation reaches with a margin of about ten. NaN misses every bound. `ε = 2⁻²⁴` throughout.
  *
  * @module
@@ -12,8 +12,8 @@
 export const EPSILON = 2 ** -24;
 
 /**
- * Estimated condition beyond which an inverse is computed in float64: at 1/ε = 1.7e7 a float32 inverse
- * has no correct digit, and the estimate may be low by a small factor.
+ * Estimated condition beyond which an inverse is computed in float64: at 1/ε = 1.7e7 a float32
+ * inverse has no correct digit, and the estimate may be low by a small factor.
  */
 export const CONDITION_LIMIT = 1e7;
 
@@ -26,8 +26,8 @@ const RESIDUAL_CEILING = 0.1;
 /**
  * The bound on `‖XM − I‖_F/√d` of a float32 inverse.
  *
- * The forward error of Cholesky grows as ε·κ·√d with a constant below 1; measured 1.4e-8·κ at d = 64,
- * a twelfth of this.
+ * The forward error of Cholesky grows as ε·κ·√d with a constant below 1; measured 1.4e-8·κ at d =
+ * 64, a twelfth of this.
  */
 export function inverseResidualBound(condition: number, d: number): number {
   return Math.min(3e-8 * condition * Math.sqrt(d) + RESIDUAL_FLOOR, RESIDUAL_CEILING);
@@ -81,8 +81,8 @@ export function isEighGood(
 }
 
 /**
- * The pivot at or below which a float64 Cholesky without damping counts as singular: what came as float32
- * data does not determine it.
+ * The pivot at or below which a float64 Cholesky without damping counts as singular: what came as
+ * float32 data does not determine it.
  *
  * @param largestDiagonal the largest entry of the matrix's diagonal.
  */
@@ -91,8 +91,8 @@ export function singularPivot(largestDiagonal: number, d: number): number {
 }
 
 /**
- * τ where the caller gave none (a Gram matrix, positive semidefinite but for rounding): an eigenvalue in [−τ, 0)
- * counts as zero.
+ * τ where the caller gave none (a Gram matrix, positive semidefinite but for rounding): an
+ * eigenvalue in [−τ, 0) counts as zero.
  *
  * @param frobenius `‖M‖_F`.
  */

@@ -1,16 +1,20 @@
 /**
  * How good is a result? Residuals, orthogonality and condition from a few random ±1 vectors.
  *
- * For a vector p of independent random signs `E‖Rp‖² = ‖R‖_F²`, so a residual costs products of a matrix with
- * a vector (n²) instead of a product of matrices (n³). The signs are a hash of the index: the same on every
- * engine, in every run. The kernels of probe.wgsl are the float32 twin of this file.
+ * For a vector p of independent random signs `E‖Rp‖² = ‖R‖_F²`, so a residual costs products of a
+ * matrix with a vector (n²) instead of a product of matrices (n³). The signs are a hash of the
+ * index: the same on every engine, in every run. The kernels of probe.wgsl are the float32 twin of
+ * this file.
  *
  * Source: Hutchinson 1990, the trace estimator applied to RᵀR.
  *
  * @module
  */
 
-/** Vectors a matrix is probed with; the estimate of `‖R‖_F` has a relative deviation of at most 1/√(2·4). */
+/**
+ * Vectors a matrix is probed with; the estimate of `‖R‖_F` has a relative deviation of at most
+ * 1/√(2·4).
+ */
 export const PROBES = 4;
 
 export type Dense = Float32Array | Float64Array;
@@ -91,7 +95,10 @@ export function whitenerResidual(m: Dense, w: Dense, d: number): number {
   return meanNorm(norms) / Math.sqrt(d);
 }
 
-/** Estimates the largest `|eigenvalue|` of a symmetric matrix, given as its action, by two power steps. */
+/**
+ * Estimates the largest `|eigenvalue|` of a symmetric matrix, given as its action, by two power
+ * steps.
+ */
 export function spectralNorm(act: (x: Float64Array) => Float64Array, d: number): number {
   let largest = 0;
   for (let k = 0; k < PROBES; k++) {

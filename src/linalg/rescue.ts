@@ -1,10 +1,11 @@
 /**
  * What float32 could not do, done in float64 on the host; and where that fails too, the refusal.
  *
- * A Cholesky pivot that fails at the damping asked for has two causes. Either the matrix is indefinite: its
- * smallest eigenvalue is below −τ, and it is refused with that eigenvalue. Or it is positive semidefinite
- * data blurred by rounding: its eigenvalues in [−τ, 0) count as zero, and the result is built from the
- * eigenvectors, provided there is a damping. Damping is never raised unasked; the refusal names one that would serve.
+ * A Cholesky pivot that fails at the damping asked for has two causes. Either the matrix is
+ * indefinite: its smallest eigenvalue is below −τ, and it is refused with that eigenvalue. Or it is
+ * positive semidefinite data blurred by rounding: its eigenvalues in [−τ, 0) count as zero, and the
+ * result is built from the eigenvectors, provided there is a damping. Damping is never raised
+ * unasked; the refusal names one that would serve.
  *
  * @module
  */
@@ -74,7 +75,10 @@ export async function rescueWhitener(float64: Float64, rescue: ShiftedRescue): P
   return { result, report: report(rescue, sound, residual, conditionOf(sound.matrix, inverse, d)) };
 }
 
-/** `(M + shift·I)^(−1/p)` in float64, by eigenvectors. @throws CurvdError as {@linkcode rescueInverse}. */
+/**
+ * `(M + shift·I)^(−1/p)` in float64, by eigenvectors. @throws CurvdError as {@linkcode
+ * rescueInverse}.
+ */
 export async function rescueRoot(
   float64: Float64,
   rescue: ShiftedRescue & { readonly root: number },
@@ -129,8 +133,8 @@ export async function rescueEigh(
 }
 
 /**
- * Condition of a symmetric matrix from its eigenvalues: largest over smallest size. Of a singular matrix it is
- * infinite, of the zero matrix 1.
+ * Condition of a symmetric matrix from its eigenvalues: largest over smallest size. Of a singular
+ * matrix it is infinite, of the zero matrix 1.
  */
 export function eighCondition(values: ArrayLike<number>): number {
   let smallest = Infinity, largest = 0;
@@ -148,7 +152,10 @@ interface Spectrum {
   readonly vectors: Float64Array;
 }
 
-/** A positive definite matrix: `M + shift·I`, or what is left of it once small negative eigenvalues count as zero. */
+/**
+ * A positive definite matrix: `M + shift·I`, or what is left of it once small negative eigenvalues
+ * count as zero.
+ */
 interface Sound {
   readonly matrix: Float64Array;
   /** Eigenvalues (clipped and shifted) and eigenvectors, where they were needed. */
@@ -272,7 +279,9 @@ function isFailed(result: Float64Array | FailedPivot): result is FailedPivot {
   return !(result instanceof Float64Array);
 }
 
-/** The refusal of a matrix with an eigenvalue below −τ, which no damping of the request would mend. */
+/**
+ * The refusal of a matrix with an eigenvalue below −τ, which no damping of the request would mend.
+ */
 function indefinite(
   rescue: Rescue & { shift?: number },
   values: Float64Array,
@@ -325,7 +334,9 @@ function notPositiveDefinite(
   );
 }
 
-/** A damping, rounded up to two digits, that brings the condition to {@linkcode SERVING_CONDITION}. */
+/**
+ * A damping, rounded up to two digits, that brings the condition to {@linkcode SERVING_CONDITION}.
+ */
 function servingShift(values: ArrayLike<number>): number {
   const smallest = Math.min(values[0], 0);
   const largest = Math.max(Math.abs(values[0]), Math.abs(values[values.length - 1]));

@@ -1,9 +1,9 @@
 /**
  * The linear algebra of the WebGPU engine: recorded at once, judged when the work is read.
  *
- * The matrices of a call are gathered into batches of one padded side; each batch leaves a tensor of states beside its
- * results. A matrix that missed its bound is, when the work runs again, left out of its batch and solved in float64 on
- * the host.
+ * The matrices of a call are gathered into batches of one padded side; each batch leaves a tensor
+ * of states beside its results. A matrix that missed its bound is, when the work runs again, left
+ * out of its batch and solved in float64 on the host.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * Every kernel compiles in both compilers: naga (this process) and Tint (Chromium, where it is installed).
+ * Every kernel compiles in both compilers: naga (this process) and Tint (Chromium, where it is
+ * installed).
  *
- * They differ in what they accept: Tint refuses a barrier in non-uniform flow and workgroup memory over 16 KiB, which
- * naga lets pass; naga refuses what it does not know yet.
+ * They differ in what they accept: Tint refuses a barrier in non-uniform flow and workgroup memory
+ * over 16 KiB, which naga lets pass; naga refuses what it does not know yet.
  */
 import { deepEqual, equal } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -36,7 +37,9 @@ const matmul: Kernel[] = [4, 8, 16].flatMap((SIDE) =>
   }))
 );
 
-/** Q^T shares workgroup memory with the triangle up to 32; at 64 the base path keeps it in storage. */
+/**
+ * Q^T shares workgroup memory with the triangle up to 32; at 64 the base path keeps it in storage.
+ */
 const jacobi: Kernel[] = [[16, 32], [32, 128], [64, 256]].map(([M, LANES]) => ({
   parts: [state, "eigh/jacobi.wgsl"],
   entryPoint: "jacobi",
@@ -100,7 +103,10 @@ const compilations: Compilation[] = KERNELS.map(({ parts, entryPoint, constants 
   constants: { ...constants },
 }));
 
-/** What the compiler has against each kernel. Runs in this process and in a page, so it stands alone. */
+/**
+ * What the compiler has against each kernel. Runs in this process and in a page, so it stands
+ * alone.
+ */
 async function complaints(all: Compilation[]): Promise<string[]> {
   const adapter = await navigator.gpu.requestAdapter();
   if (adapter === null) return ["no adapter"];

@@ -1,6 +1,6 @@
 /**
- * The WebGPU linear algebra against float64, at the edges of its tiles, by property, and on the inputs that break
- * eigensolvers.
+ * The WebGPU linear algebra against float64, at the edges of its tiles, by property, and on the
+ * inputs that break eigensolvers.
  */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { dispose, scalar, type Tensor, tensor1d, tensor3d } from "@tensorflow/tfjs-core";

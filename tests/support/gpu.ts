@@ -1,7 +1,8 @@
 /**
  * Tests that need a WebGPU adapter (lavapipe is one).
  *
- * Without an adapter such a test is ignored, and says so; with CURVD_REQUIRE_WEBGPU=1 it fails instead.
+ * Without an adapter such a test is ignored, and says so; with CURVD_REQUIRE_WEBGPU=1 it fails
+ * instead.
  *
  * @module
  */
@@ -26,7 +27,10 @@ export function gpuEngine(): Promise<WebGpuEngine> {
   return opened ??= openWebGpuEngine({ float64: reference, reason: "a test" });
 }
 
-/** A test on the GPU. It must leave no tensor and no device error behind. Slow ones run with CURVD_SLOW=1. */
+/**
+ * A test on the GPU. It must leave no tensor and no device error behind. Slow ones run with
+ * CURVD_SLOW=1.
+ */
 export function gpuTest(
   name: string,
   fn: (engine: WebGpuEngine) => Promise<void> | void,

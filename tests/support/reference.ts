@@ -1,5 +1,6 @@
 /**
- * Float64 twins that define what the kernels should compute: plain loops, slow, and independent of the product's.
+ * Float64 twins that define what the kernels should compute: plain loops, slow, and independent of
+ * the product's.
  *
  * @module
  */

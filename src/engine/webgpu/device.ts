@@ -1,9 +1,9 @@
 /**
  * The GPU device: which adapter, with what limits and features, and what it says went wrong.
  *
- * WebGPU reports errors beside the calls that cause them, never through them: a bad dispatch returns as if
- * all were well and leaves stale numbers behind. So error scopes are open from the first moment and every
- * read asks them before it answers.
+ * WebGPU reports errors beside the calls that cause them, never through them: a bad dispatch
+ * returns as if all were well and leaves stale numbers behind. So error scopes are open from the
+ * first moment and every read asks them before it answers.
  *
  * @module
  */
@@ -132,7 +132,8 @@ export class DeviceErrors {
 
   /**
    * Asks the scopes about everything issued since the last call and forgets it.
-   * @throws CurvdError `too-large-to-fit` when memory ran out, `internal` for any other report, `device-lost`.
+   * @throws CurvdError `too-large-to-fit` when memory ran out, `internal` for any other report,
+   *   `device-lost`.
    */
   async check(): Promise<void> {
     const closed = SCOPES.map(() => this.device.popErrorScope());

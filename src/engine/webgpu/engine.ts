@@ -1,5 +1,6 @@
 /**
- * The WebGPU engine: TensorFlow.js on a device of ours, raw compute passes on the same queue, one wait a read.
+ * The WebGPU engine: TensorFlow.js on a device of ours, raw compute passes on the same queue, one
+ * wait a read.
  *
  * @module
  */
@@ -27,7 +28,10 @@ import { TensorBackend } from "./tensors.ts";
 /** Idle buffers of TensorFlow.js above this are destroyed after a read. */
 const IDLE_BYTES = 256 * 2 ** 20;
 
-/** Above TensorFlow.js's default WebGPU priority, which is of no consequence as the backend is set by name. */
+/**
+ * Above TensorFlow.js's default WebGPU priority, which is of no consequence as the backend is set
+ * by name.
+ */
 const PRIORITY = 3;
 
 export interface WebGpuEngineOptions {

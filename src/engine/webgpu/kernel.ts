@@ -1,8 +1,8 @@
 /**
  * A compute kernel: WGSL source, its constants and what it binds, compiled once a device.
  *
- * Definitions are plain values that know no device. Resources are in group 0: the storage buffers in the order
- * of `bindings`, then, if the kernel has one, its uniform block.
+ * Definitions are plain values that know no device. Resources are in group 0: the storage buffers
+ * in the order of `bindings`, then, if the kernel has one, its uniform block.
  *
  * @module
  */

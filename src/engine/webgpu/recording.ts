@@ -1,16 +1,18 @@
 /**
  * Many dispatches in one compute pass.
  *
- * A dispatch costs the host about a microsecond this way, against 25 to 66 for a TensorFlow.js operation: bind
- * groups are cached, and each dispatch's uniforms are a slot of one buffer, chosen by a dynamic offset. Dispatches
- * of a pass run in order, each seeing what those before it wrote.
+ * A dispatch costs the host about a microsecond this way, against 25 to 66 for a TensorFlow.js
+ * operation: bind groups are cached, and each dispatch's uniforms are a slot of one buffer, chosen
+ * by a dynamic offset. Dispatches of a pass run in order, each seeing what those before it wrote.
  *
  * @module
  */
 import { CurvdError } from "@/errors.ts";
 import { type Kernel, type Pipelines, UNIFORM_SLOT_BYTES } from "./kernel.ts";
 
-/** A kernel's uniform block: its `u32` fields, then its `f32` fields, in the order of the struct. */
+/**
+ * A kernel's uniform block: its `u32` fields, then its `f32` fields, in the order of the struct.
+ */
 export interface Uniforms {
   readonly u32?: readonly number[];
   readonly f32?: readonly number[];
@@ -32,7 +34,10 @@ export interface IndirectCounts {
 
 const UNIFORM_WORDS = UNIFORM_SLOT_BYTES / 4;
 
-/** Past this the cache is dropped: buffers come and go with tensors, and a bind group keeps its buffers alive. */
+/**
+ * Past this the cache is dropped: buffers come and go with tensors, and a bind group keeps its
+ * buffers alive.
+ */
 const MAX_BIND_GROUPS = 4096;
 
 /** Bind groups and the uniform buffer, shared by the recordings of a device. */
@@ -46,7 +51,10 @@ export class DispatchResources {
     this.#uniforms = this.#uniformBuffer(1024);
   }
 
-  /** The uniform buffer with these slots in it. Written in queue order, so one buffer serves all recordings. */
+  /**
+   * The uniform buffer with these slots in it. Written in queue order, so one buffer serves all
+   * recordings.
+   */
   writeUniforms(words: Uint32Array<ArrayBuffer>): GPUBuffer {
     const slots = words.length / UNIFORM_WORDS;
     if (words.byteLength > this.#uniforms.size) {
@@ -106,7 +114,9 @@ export class DispatchResources {
 export class Recording {
   readonly #dispatches: { kernel: Kernel; dispatch: Dispatch }[] = [];
 
-  /** @param handOver submits what others have recorded for the same queue, so that order is kept. */
+  /**
+   * @param handOver submits what others have recorded for the same queue, so that order is kept.
+   */
   constructor(
     private readonly label: string,
     private readonly resources: DispatchResources,
@@ -117,7 +127,8 @@ export class Recording {
     const { buffers, workgroups } = dispatch;
     if (buffers.length !== kernel.bindings.length) {
       throw new TypeError(
-        `${kernel.label} binds ${kernel.bindings.length} buffers: current value is ${buffers.length}`,
+        `${kernel.label} binds ${kernel.bindings.length} buffers: ` +
+          `current value is ${buffers.length}`,
       );
     }
     if (!("buffer" in workgroups)) {
@@ -126,7 +137,8 @@ export class Recording {
       if (workgroups.some((count) => count > limit)) {
         throw new CurvdError(
           "too-large-to-fit",
-          `Cannot dispatch ${kernel.label} over [${workgroups}] workgroups as the device takes ${limit}`,
+          `Cannot dispatch ${kernel.label} over [${workgroups}] workgroups ` +
+            `as the device takes ${limit}`,
           { value: workgroups, limit },
         );
       }
@@ -138,7 +150,7 @@ export class Recording {
   submit(): void {
     const { device, pipelines } = this.resources;
     this.handOver();
-    if (this.#dispatches.length === 0) return; // Deno 2.9.6 panics when nothing is written to a buffer
+    if (this.#dispatches.length === 0) return; // Deno 2.9.6 panics on an empty write
     const uniforms = this.resources.writeUniforms(this.#uniformWords());
     const encoder = device.createCommandEncoder({ label: this.label });
     const pass = encoder.beginComputePass({ label: this.label });

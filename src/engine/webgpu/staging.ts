@@ -1,11 +1,12 @@
 /**
  * Reading buffers back to the host.
  *
- * `mapAsync` in Deno waits for the GPU in the call itself, maps the buffer, and then sleeps ten milliseconds before
- * its promise resolves. A staging buffer whose promise has resolved once may be read right after the call (0.07 ms
- * for a small one); on a fresh buffer the same read panics the process, because a field is set only when the first
- * promise resolves. This rests on the inside of one version of Deno (`ext/webgpu/buffer.rs`), so the short way
- * is taken only for {@linkcode PROVEN_VERSIONS}, each proven by a test in a child process; any other host awaits.
+ * `mapAsync` in Deno waits for the GPU in the call itself, maps the buffer, and then sleeps ten
+ * milliseconds before its promise resolves. A staging buffer whose promise has resolved once may be
+ * read right after the call (0.07 ms for a small one); on a fresh buffer the same read panics the
+ * process, because a field is set only when the first promise resolves. This rests on the inside of
+ * one version of Deno (`ext/webgpu/buffer.rs`), so the short way is taken only for {@linkcode
+ * PROVEN_VERSIONS}, each proven by a test in a child process; any other host awaits.
  *
  * @module
  */
@@ -66,7 +67,10 @@ export class StagingRing {
     this.#keptBytes = 0;
   }
 
-  /** The smallest primed buffer that is large enough, and not so large that a small read would hold it up. */
+  /**
+   * The smallest primed buffer that is large enough, and not so large that a small read would hold
+   * it up.
+   */
   #take(bytes: number): GPUBuffer | undefined {
     const size = sizeClass(bytes);
     const index = this.#primed.findIndex((buffer) => buffer.size === size);

@@ -1,9 +1,10 @@
 /**
  * TensorFlow.js's WebGPU backend, opened up: the one file that knows its insides (version 4.22).
  *
- * TensorFlow.js records into an encoder of its own and keeps every buffer it ever made, in one free list for
- * each exact size. Here its tensors get their GPUBuffers out, its recorded work is handed over before ours,
- * sizes are checked before a binding fails in silence, and idle buffers are let go.
+ * TensorFlow.js records into an encoder of its own and keeps every buffer it ever made, in one free
+ * list for each exact size. Here its tensors get their GPUBuffers out, its recorded work is handed
+ * over before ours, sizes are checked before a binding fails in silence, and idle buffers are let
+ * go.
  *
  * @module
  */
@@ -43,7 +44,9 @@ export class TensorBackend extends WebGPUBackend {
       : Float32Array.from(values as ArrayLike<number>);
   }
 
-  /** A float32 tensor of unset values, out of the backend's pool: disposal and `tidy` work as usual. */
+  /**
+   * A float32 tensor of unset values, out of the backend's pool: disposal and `tidy` work as usual.
+   */
   emptyTensor<R extends Rank>(shape: number[]): Tensor<R> {
     return engine().makeTensorFromTensorInfo(this.emptyInfo(shape)) as Tensor<R>;
   }
@@ -56,7 +59,9 @@ export class TensorBackend extends WebGPUBackend {
     return info;
   }
 
-  /** Submits what TensorFlow.js has recorded, so that the order of the queue is that of the program. */
+  /**
+   * Submits what TensorFlow.js has recorded, so that the order of the queue is that of the program.
+   */
   flush(): void {
     this.endComputePassEncoder();
     if ((this as unknown as Insides).commandEncoder !== null) this.submitQueue();
@@ -65,8 +70,8 @@ export class TensorBackend extends WebGPUBackend {
   /**
    * Gives a tensor its buffer.
    *
-   * Every tensor a kernel touches passes here, so this is where a size is refused: over the limit a binding is
-   * invalid and the kernel would leave zeros.
+   * Every tensor a kernel touches passes here, so this is where a size is refused: over the limit a
+   * binding is invalid and the kernel would leave zeros.
    *
    * @throws CurvdError `too-large-to-fit`.
    */

@@ -1,9 +1,11 @@
 /**
- * Inverses and whiteners of symmetric positive definite matrices on WebGPU: blocked Cholesky that carries L⁻¹.
+ * Inverses and whiteners of symmetric positive definite matrices on WebGPU: blocked Cholesky that
+ * carries L⁻¹.
  *
- * A right-looking Cholesky in blocks of 64 leaves the strict lower triangle free, once the trailing matrix is kept in the upper
- * one; there the same elimination builds `L⁻¹` (Gauss-Jordan). Each block step is three dispatches over the whole batch,
- * and all of the work but the pivot blocks is products of tiles. Then `M⁻¹ = L⁻ᵀ L⁻¹`. n³ multiplications and additions.
+ * A right-looking Cholesky in blocks of 64 leaves the strict lower triangle free, once the trailing
+ * matrix is kept in the upper one; there the same elimination builds `L⁻¹` (Gauss-Jordan). Each
+ * block step is three dispatches over the whole batch, and all of the work but the pivot blocks is
+ * products of tiles. Then `M⁻¹ = L⁻ᵀ L⁻¹`. n³ multiplications and additions.
  *
  * Source: LAPACK's potrf and potri, fused; Gauss-Jordan inversion in place.
  *
@@ -51,7 +53,10 @@ const trailingUpdate = defineKernel({
   bindings: ["read-write"],
 });
 
-/** Overwrites each `B = L Lᵀ` of a batch: `L⁻¹` on and below its diagonal. A failed pivot is noted in the state. */
+/**
+ * Overwrites each `B = L Lᵀ` of a batch: `L⁻¹` on and below its diagonal. A failed pivot is noted
+ * in the state.
+ */
 function recordCholeskyInverse<M extends Member>(batch: PaddedBatch<M>, b: GPUBuffer): void {
   const { recording, side, count } = batch;
   const blocks = side / BLOCK;
@@ -78,7 +83,10 @@ function recordCholeskyInverse<M extends Member>(batch: PaddedBatch<M>, b: GPUBu
 
 /** A matrix to factor. */
 export interface FactorMember extends Member {
-  /** Where its result goes; absent where only the factorization matters (is `M + τI` positive definite?). */
+  /**
+   * Where its result goes; absent where only the factorization matters (is `M + τI` positive
+   * definite?).
+   */
   readonly target?: Tensor;
 }
 

@@ -1,15 +1,17 @@
 // Step 1 of a block step: B_kk becomes D = L_kk^-1, the inverse of its Cholesky factor.
 //
-// Gauss-Jordan on a symmetric block: eliminating column k of the block and carrying the identity along needs no second
-// array, since a column of the inverse begins where a column of the block ends. With d = 1 / sqrt(pivot), l = d b_k and
-// y = d times (the inverse's row k | d | column k of the block):
+// Gauss-Jordan on a symmetric block: eliminating column k of the block and carrying the identity
+// along needs no second array, since a column of the inverse begins where a column of the block
+// ends. With d = 1 / sqrt(pivot), l = d b_k and y = d times (the inverse's row k | d | column k of
+// the block):
 //
 //   row i > k:  b_i <- b_i - l_i y      row k:  b_k <- y up to the diagonal, 0 after it
 //
 // A pivot that is not positive counts as 1 and is noted.
 //
-// An invocation holds 4 x 4 of the 64 x 64 block in registers, rows lane.y + 16 a and columns lane.x + 16 b: all of them
-// work until the last column. One barrier a column: the published column alternates between two places.
+// An invocation holds 4 x 4 of the 64 x 64 block in registers, rows lane.y + 16 a and columns
+// lane.x + 16 b: all of them work until the last column. One barrier a column: the published column
+// alternates between two places.
 
 const BLOCK = 64u;
 

@@ -1,8 +1,8 @@
 // Step 3 of a block step: B_ij <- B_ij - B_ki^T B_kj for every block row i > k.
 //
-// Left of column k this carries L^-1 along (B_ij starts as zero at j = k, where D stands in for B_kj); from the diagonal
-// on it is the trailing update of Cholesky, kept in the upper triangle. Blocks with k < j < i belong to neither.
-// Joined with tile_product.wgsl (QUADS = 16).
+// Left of column k this carries L^-1 along (B_ij starts as zero at j = k, where D stands in for
+// B_kj); from the diagonal on it is the trailing update of Cholesky, kept in the upper triangle.
+// Blocks with k < j < i belong to neither. Joined with tile_product.wgsl (QUADS = 16).
 
 struct Params {
   row_quads: u32,  // side / 4

@@ -1,9 +1,10 @@
 // Decides, on the device, which matrices of a batch need another sweep.
 //
-// A matrix is settled once what first_order.wgsl leaves is below tolerance * |M|_F: the entries too large for their gap, and
-// the second order of the others, |E|_F |offdiag(A)|_F. Or it is settled once it is near and a sweep no longer helps. The
-// workgroup counts of the next sweep become zero when all are settled, so that the sweeps recorded beyond cost
-// empty dispatches and the host never has to look. Each matrix is judged alone.
+// A matrix is settled once what first_order.wgsl leaves is below tolerance * |M|_F: the entries too
+// large for their gap, and the second order of the others, |E|_F |offdiag(A)|_F. Or it is settled
+// once it is near and a sweep no longer helps. The workgroup counts of the next sweep become zero
+// when all are settled, so that the sweeps recorded beyond cost empty dispatches and the host never
+// has to look. Each matrix is judged alone.
 
 struct Params {
   side: u32,
@@ -17,15 +18,16 @@ struct Params {
 @group(0) @binding(0) var<storage, read> a: array<f32>;                   // [batch, side, side]
 @group(0) @binding(1) var<storage, read_write> row_squares: array<vec4f>; // [batch, side]
 @group(0) @binding(2) var<storage, read_write> states: array<MatrixState>;
-@group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>; // x, y, z of the pivots; of the tiles
+// Workgroups x, y, z of the pivots, then of the tiles.
+@group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
 const MAX_FIRST_ORDER = 0.1;  // |E|_F: its fourth power is what one polish leaves
 var<workgroup> sums: array<vec4f, LANES>;
 
-// Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of all entries, which
-// the padding is left out of. One workgroup a row.
+// Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of
+// all entries, which the padding is left out of. One workgroup a row.
 @compute @workgroup_size(LANES)
 fn off_diagonal_rows(
   @builtin(workgroup_id) group: vec3u,

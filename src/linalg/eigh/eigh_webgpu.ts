@@ -1,18 +1,23 @@
 /**
- * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi, in one workgroup up to 64, in blocks above.
+ * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi, in one workgroup up to 64,
+ * in blocks above.
  *
- * Block Jacobi pairs the block rows by a round robin; a round diagonalizes all its pivots (a workgroup each) and applies
- * their rotations to the rest as products of tiles. Sweeps are recorded up to a cap, and a flag a matrix, set on the
- * device, turns those beyond convergence into empty dispatches: the host decides nothing.
+ * Block Jacobi pairs the block rows by a round robin; a round diagonalizes all its pivots (a
+ * workgroup each) and applies their rotations to the rest as products of tiles. Sweeps are recorded
+ * up to a cap, and a flag a matrix, set on the device, turns those beyond convergence into empty
+ * dispatches: the host decides nothing.
  *
- * Sweeps stop early. What they leave is removed to first order, `V ← V(I + E)`, the basis is made orthonormal by a
- * Newton-Schulz step, `V(3I − VᵀV)/2`, and `VᵀMV` is formed afresh from the original matrix, free of the sweeps' rounding.
- * That is four products for one or two sweeps. A second series mends what was too close for first order, seldom more than
- * nothing; then the same again, and the eigenvalues are Rayleigh quotients, which also give the exact residual.
+ * Sweeps stop early. What they leave is removed to first order, `V ← V(I + E)`, the basis is made
+ * orthonormal by a Newton-Schulz step, `V(3I − VᵀV)/2`, and `VᵀMV` is formed afresh from the
+ * original matrix, free of the sweeps' rounding. That is four products for one or two sweeps. A
+ * second series mends what was too close for first order, seldom more than nothing; then the same
+ * again, and the eigenvalues are Rayleigh quotients, which also give the exact residual.
  *
- * A warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift: two sweeps do.
+ * A warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift: two
+ * sweeps do.
  *
- * Source: Golub and Van Loan, Matrix Computations, 8.5 (parallel and block Jacobi); Björck and Bowie 1971 for the polish.
+ * Source: Golub and Van Loan, Matrix Computations, 8.5 (parallel and block Jacobi); Björck and
+ * Bowie 1971 for the polish.
  *
  * @module
  */

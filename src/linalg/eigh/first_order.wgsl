@@ -2,9 +2,11 @@
 //
 //   e_ij = a_ij / (a_jj - a_ii)   where the entry is small against the gap, else 0
 //
-// It does the work of the last sweep for one matrix product; V W is then polished. Joined with gap.wgsl.
+// It does the work of the last sweep for one matrix product; V W is then polished. Joined with
+// gap.wgsl.
 //
-// Source: Rayleigh-Schroedinger perturbation; the separation of close eigenvalues as in Ogita and Aishima 2019.
+// Source: Rayleigh-Schroedinger perturbation; the separation of close eigenvalues as in Ogita and
+// Aishima 2019.
 
 struct Params {
   side: u32,

@@ -1,4 +1,5 @@
-// The angle that Jacobi would rotate a pair by, as its tangent e: small where the entry is small against the gap.
+// The angle that Jacobi would rotate a pair by, as its tangent e: small where the entry is small
+// against the gap.
 //
 //   gap = a_jj - a_ii:   e = 2 a_ij / (gap + sign(gap) sqrt(gap^2 + 4 a_ij^2)) ~ a_ij / gap
 fn small_angle(value: f32, gap: f32) -> f32 {

@@ -1,17 +1,20 @@
 // Two-sided cyclic Jacobi on one small symmetric matrix, in one workgroup: A = Q diag Q^T.
 //
-// The matrix is the pivot of a block pair (I, J) of a larger one, 2b on a side, or the whole of a matrix of that size
-// (two blocks, one pair). A sweep visits every pair (p, q) once, in M - 1 steps of M / 2 disjoint pairs: a round robin
-// in which the last index stays and the others move around. A step computes all its rotations, then applies all of them
-// to A and to Q^T.
+// The matrix is the pivot of a block pair (I, J) of a larger one, 2b on a side, or the whole of a
+// matrix of that size (two blocks, one pair). A sweep visits every pair (p, q) once, in M - 1 steps
+// of M / 2 disjoint pairs: a round robin in which the last index stays and the others move around.
+// A step computes all its rotations, then applies all of them to A and to Q^T.
 //
-// Rotations are Rutishauser's: x' = x - s (y + tau x), y' = y + s (x - tau y), tau = s / (1 + c). Written with c and s, every
-// small rotation would stretch the vectors (fl(c) = 1), thirty times the error after a few sweeps.
+// Rotations are Rutishauser's: x' = x - s (y + tau x), y' = y + s (x - tau y), tau = s / (1 + c).
+// Written with c and s, every small rotation would stretch the vectors (fl(c) = 1), thirty times
+// the error after a few sweeps.
 //
-// A is kept as a packed lower triangle in workgroup memory, Q^T there too where the device has room (SHARE_Q), else in
-// storage. Columns of Q are sorted by descending diagonal, which speeds up the block method.
+// A is kept as a packed lower triangle in workgroup memory, Q^T there too where the device has room
+// (SHARE_Q), else in storage. Columns of Q are sorted by descending diagonal, which speeds up the
+// block method.
 //
-// Source: Rutishauser 1966, The Jacobi method for real symmetric matrices; Brent and Luk 1985 for the ordering.
+// Source: Rutishauser 1966, The Jacobi method for real symmetric matrices; Brent and Luk 1985 for
+// the ordering.
 
 override M: u32;        // side, even
 override LANES: u32;    // invocations, >= M
@@ -95,7 +98,8 @@ fn workgroup_barrier() {
   workgroupBarrier();
 }
 
-// Players i of step s: one pair of `count` indices, all pairs of a step disjoint, all pairs met in count - 1 steps.
+// Players i of step s: one pair of `count` indices, all pairs of a step disjoint, all pairs met in
+// count - 1 steps.
 fn round_robin(i: u32, s: u32, count: u32) -> vec2u {
   let moving = count - 1;
   if (i == 0) { return vec2u(s, moving); }
@@ -136,7 +140,8 @@ fn choose_rotation(lane: u32, step: u32, negligible: f32) {
   pairs[lane] = pair;
 }
 
-// Every 2 x 2 block of A belongs to one pair of rows and one of columns: all are done at once, without a second barrier.
+// Every 2 x 2 block of A belongs to one pair of rows and one of columns: all are done at once,
+// without a second barrier.
 fn rotate_triangle(lane: u32) {
   for (var e = lane; e < PAIRS * (PAIRS + 1) / 2; e += LANES) {
     var i = u32((sqrt(8.0 * f32(e) + 1.0) - 1.0) / 2.0);
@@ -160,7 +165,9 @@ fn rotate_triangle(lane: u32) {
     if (row.x == 0.0 && column.x == 0.0) { continue; }
     let at = vec4u(packed(rows.x, columns.x), packed(rows.x, columns.y),
                    packed(rows.y, columns.x), packed(rows.y, columns.y));
-    let top = rotate(row, vec2f(triangle[at.x], triangle[at.y]), vec2f(triangle[at.z], triangle[at.w]));
+    let upper = vec2f(triangle[at.x], triangle[at.y]);
+    let lower = vec2f(triangle[at.z], triangle[at.w]);
+    let top = rotate(row, upper, lower);
     let left = rotate_pair(column, top.x, top.y);
     let right = rotate_pair(column, top.z, top.w);
     triangle[at.x] = left.x;

@@ -29,7 +29,10 @@ function blockRows(side: number): number {
   return side <= 256 ? 16 : 32;
 }
 
-/** Diagonalizes matrices of side ≤ 64, a workgroup each. @param q receives the eigenvectors in its columns. */
+/**
+ * Diagonalizes matrices of side ≤ 64, a workgroup each. @param q receives the eigenvectors in its
+ * columns.
+ */
 export function recordSmallJacobi<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,

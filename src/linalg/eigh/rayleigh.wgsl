@@ -1,8 +1,8 @@
-// Eigenvalues of orthonormal columns V as Rayleigh quotients, w_j = v_j^T (M v_j), and their residuals
-// |M v_j - w_j v_j|^2, from T = M V.
+// Eigenvalues of orthonormal columns V as Rayleigh quotients, w_j = v_j^T (M v_j), and their
+// residuals |M v_j - w_j v_j|^2, from T = M V.
 //
-// A column of the padding is a unit vector among the padded rows; its eigenvalue is set beyond all others, so that it
-// is sorted to the end.
+// A column of the padding is a unit vector among the padded rows; its eigenvalue is set beyond all
+// others, so that it is sorted to the end.
 
 struct Params {
   side: u32,
@@ -11,7 +11,8 @@ struct Params {
 @group(0) @binding(0) var<storage, read> v: array<f32>;                // [batch, side, side]
 @group(0) @binding(1) var<storage, read> t: array<f32>;                // [batch, side, side]
 @group(0) @binding(2) var<storage, read> states: array<MatrixState>;
-@group(0) @binding(3) var<storage, read_write> values: array<vec2f>;   // [batch, side]: w_j, residual squared
+// [batch, side]: w_j and its residual squared.
+@group(0) @binding(3) var<storage, read_write> values: array<vec2f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 const COLUMNS = 16u;

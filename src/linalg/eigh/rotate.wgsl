@@ -1,8 +1,10 @@
-// One round of two-sided block Jacobi: A <- Q^T A Q and V^T <- Q^T V^T, Q being block-diagonal in the round's pairs.
+// One round of two-sided block Jacobi: A <- Q^T A Q and V^T <- Q^T V^T, Q being block-diagonal in
+// the round's pairs.
 //
-// A workgroup owns the tile where pairs I >= J meet, and its mirror image: T = A_IJ Q_J, then Q_I^T T, written to both
-// places. Or it owns a tile of V^T, whose rows of pair I are multiplied by Q_I^T. A is symmetric, so A_IJ is read as
-// rows of A_JI, and every load is along a row. Joined with tile_product.wgsl; a tile is a pair of blocks, 4 * QUADS a side.
+// A workgroup owns the tile where pairs I >= J meet, and its mirror image: T = A_IJ Q_J, then Q_I^T
+// T, written to both places. Or it owns a tile of V^T, whose rows of pair I are multiplied by
+// Q_I^T. A is symmetric, so A_IJ is read as rows of A_JI, and every load is along a row. Joined
+// with tile_product.wgsl; a tile is a pair of blocks, 4 * QUADS a side.
 
 struct Params {
   row_quads: u32,  // side / 4
@@ -12,7 +14,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read_write> a: array<vec4f>;            // [batch, side, side]
 @group(0) @binding(1) var<storage, read_write> v_transposed: array<vec4f>; // [batch, side, side]
-@group(0) @binding(2) var<storage, read> q: array<vec4f>;                  // [batch, pairs, tile, tile]
+@group(0) @binding(2) var<storage, read> q: array<vec4f>;  // [batch, pairs, tile, tile]
 @group(0) @binding(3) var<storage, read> states: array<MatrixState>;
 @group(0) @binding(4) var<uniform> params: Params;
 

@@ -5,7 +5,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> v: array<f32>;                    // [batch, side, side]
-@group(0) @binding(1) var<storage, read> values: array<vec2f>;             // [batch, side]: w_j, residual squared
+// [batch, side]: w_j and its residual squared.
+@group(0) @binding(1) var<storage, read> values: array<vec2f>;
 @group(0) @binding(2) var<storage, read_write> sorted_v: array<f32>;       // [batch, side, side]
 @group(0) @binding(3) var<storage, read_write> sorted_values: array<f32>;  // [batch, side]
 @group(0) @binding(4) var<storage, read_write> states: array<MatrixState>;
@@ -16,7 +17,8 @@ const BEYOND = 1e38;  // the padding's eigenvalues are larger
 
 var<workgroup> keys: array<f32, LANES>;
 
-// Column j goes to the place of its rank: the number of smaller eigenvalues, or equal ones before it.
+// Column j goes to the place of its rank: the number of smaller eigenvalues, or equal ones before
+// it.
 @compute @workgroup_size(LANES)
 fn sort(
   @builtin(workgroup_id) group: vec3u,
@@ -45,7 +47,8 @@ fn sort(
 
 // residual, condition, smallest and negative of one matrix.
 var<workgroup> squares: array<f32, LANES>;
-var<workgroup> sizes: array<vec4f, LANES>;  // smallest and largest |w|, smallest w, number of negative ones
+// Smallest and largest |w|, smallest w, number of negative ones.
+var<workgroup> sizes: array<vec4f, LANES>;
 
 @compute @workgroup_size(LANES)
 fn judge_eigh(
@@ -58,7 +61,8 @@ fn judge_eigh(
     let value = values[group.z * params.side + j];
     if (value.x > BEYOND) { continue; }
     square += value.y;
-    mine = joined(mine, vec4f(abs(value.x), abs(value.x), value.x, select(0.0, 1.0, value.x < 0.0)));
+    let w = value.x;
+    mine = joined(mine, vec4f(abs(w), abs(w), w, select(0.0, 1.0, w < 0.0)));
   }
   squares[lane] = square;
   sizes[lane] = mine;

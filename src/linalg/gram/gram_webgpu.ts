@@ -1,10 +1,10 @@
 /**
  * The TensorFlow.js kernel `CurvdGram` on WebGPU: `scale·XᵀX`, symmetric to the bit.
  *
- * Half the work of a product: tiles on and below the diagonal, mirrored. The contracted axis is split where there are
- * too few tiles to fill a device, and so that no sum runs over more than about a thousand terms: partial
- * sums lose less to rounding. How it is split follows the shape of one matrix alone, so that its bits do not
- * depend on the batch.
+ * Half the work of a product: tiles on and below the diagonal, mirrored. The contracted axis is
+ * split where there are too few tiles to fill a device, and so that no sum runs over more than
+ * about a thousand terms: partial sums lose less to rounding. How it is split follows the shape of
+ * one matrix alone, so that its bits do not depend on the batch.
  *
  * @module
  */

@@ -3,10 +3,11 @@
 //   X = r I,  M = r^p A,  r^p <= (1 + p) / (2 |A|_F)
 //   repeat  T = ((p + 1) I - M) / p,  X <- X T,  M <- T^p M   until M = I
 //
-// The products are matmul.wgsl's. A matrix that is settled gets T = I, which changes no bit of it, so that each matrix
-// stops for itself; when all are, the products' workgroup counts become zero.
+// The products are matmul.wgsl's. A matrix that is settled gets T = I, which changes no bit of it,
+// so that each matrix stops for itself; when all are, the products' workgroup counts become zero.
 //
-// Source: Guo and Higham 2006, A Schur-Newton method for the matrix p-th root and its inverse, section 4.
+// Source: Guo and Higham 2006, A Schur-Newton method for the matrix p-th root and its inverse,
+// section 4.
 
 struct Params {
   side: u32,
@@ -16,7 +17,8 @@ struct Params {
   tolerance: f32, // of the largest |M - I|
 }
 
-@group(0) @binding(0) var<storage, read_write> m: array<f32>;             // [batch, side, side]; A to begin with
+// [batch, side, side]; A to begin with.
+@group(0) @binding(0) var<storage, read_write> m: array<f32>;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;             // [batch, side, side]
 @group(0) @binding(2) var<storage, read_write> t: array<f32>;             // [batch, side, side]
 @group(0) @binding(3) var<storage, read_write> row_values: array<f32>;    // [batch, side]
@@ -104,8 +106,8 @@ fn root_error_rows(
   }
 }
 
-// Settled: at the tolerance, or where float32 no longer improves M. Near the end the error squares at each step,
-// so one that does not even halve is rounding.
+// Settled: at the tolerance, or where float32 no longer improves M. Near the end the error squares
+// at each step, so one that does not even halve is rounding.
 @compute @workgroup_size(LANES)
 fn root_convergence(
   @builtin(workgroup_id) group: vec3u,
@@ -147,8 +149,9 @@ fn reduce(lane: u32, is_maximum: bool) {
   workgroupBarrier();
   for (var half = LANES / 2; half > 0; half /= 2) {
     if (lane < half) {
+      let mine = lane_values[lane];
       let other = lane_values[lane + half];
-      lane_values[lane] = select(lane_values[lane] + other, max(lane_values[lane], other), is_maximum);
+      lane_values[lane] = select(mine + other, max(mine, other), is_maximum);
     }
     workgroupBarrier();
   }

@@ -1,8 +1,10 @@
 /**
- * Inverse p-th roots of symmetric positive definite matrices on WebGPU: coupled Newton, matrix products alone.
+ * Inverse p-th roots of symmetric positive definite matrices on WebGPU: coupled Newton, matrix
+ * products alone.
  *
- * All iterates are polynomials of one symmetric matrix, so they commute and every product is symmetric: half is computed.
- * Iterations are recorded up to a cap and stop on the device, each matrix for itself.
+ * All iterates are polynomials of one symmetric matrix, so they commute and every product is
+ * symmetric: half is computed. Iterations are recorded up to a cap and stop on the device, each
+ * matrix for itself.
  *
  * @module
  */
@@ -25,7 +27,10 @@ export function isDeviceRoot(root: number): boolean {
   return Number.isInteger(root) && root >= 2 && root <= 8;
 }
 
-/** The smallest eigenvalue grows by (1 + 1/p)^p ≥ 2.25 a step: enough for a condition of 1e7 and a norm of √4096. */
+/**
+ * The smallest eigenvalue grows by (1 + 1/p)^p ≥ 2.25 a step: enough for a condition of 1e7 and a
+ * norm of √4096.
+ */
 const MAX_STEPS = 32;
 
 const TOLERANCE = 1e-6;
@@ -77,7 +82,8 @@ export function inverseRoot(
     recordMatMul(recording, { ...product, a, b, c, counts });
     return c;
   };
-  // Skipped with the products of a step, so X and M stay in their places whether or not a step was taken.
+  // Skipped with the products of a step, so X and M stay in their places whether or not a step was
+  // taken.
   const accept = (source: GPUBuffer, target: GPUBuffer) =>
     recording.dispatch(copy, {
       buffers: [source, target],

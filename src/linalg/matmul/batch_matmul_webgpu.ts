@@ -1,8 +1,9 @@
 /**
- * The TensorFlow.js kernel `BatchMatMul` on WebGPU: ours where its register blocks win, TensorFlow.js's elsewhere.
+ * The TensorFlow.js kernel `BatchMatMul` on WebGPU: ours where its register blocks win,
+ * TensorFlow.js's elsewhere.
  *
- * Source: the kernel it replaces gives each invocation 4 x 4 values of 32 x 32 tiles; with 8 x 8 each value loaded
- * serves twice as many products (measured twice as fast from 256 x 256 on).
+ * Source: the kernel it replaces gives each invocation 4 x 4 values of 32 x 32 tiles; with 8 x 8
+ * each value loaded serves twice as many products (measured twice as fast from 256 x 256 on).
  *
  * @module
  */

@@ -1,12 +1,14 @@
 // C = alpha * op(A) op(B) + diagonal * I, batched, row-major; op is the identity or the transpose.
 //
-// A workgroup owns a tile of C, 8 * SIDE on a side, and streams slabs of DEPTH rows of op(A)^T and op(B)
-// through workgroup memory. An invocation owns 8 x 8 values of the tile in registers: rows and columns
-// 4q .. 4q+3 for q = its index and its index + SIDE, so that neighbours read neighbouring quads.
+// A workgroup owns a tile of C, 8 * SIDE on a side, and streams slabs of DEPTH rows of op(A)^T and
+// op(B) through workgroup memory. An invocation owns 8 x 8 values of the tile in registers: rows
+// and columns 4q .. 4q+3 for q = its index and its index + SIDE, so that neighbours read
+// neighbouring quads.
 //
-// With SYMMETRIC (op(A) = op(B)^T, or A and B symmetric and commuting) only tiles on and below the diagonal are
-// computed, and each value is written to both of its places: C is symmetric to the last bit.
-// With LOWER the left operand is C = X^T X of a lower triangular X: what lies above X's diagonal is not read.
+// With SYMMETRIC (op(A) = op(B)^T, or A and B symmetric and commuting) only tiles on and below the
+// diagonal are computed, and each value is written to both of its places: C is symmetric to the
+// last bit. With LOWER the left operand is C = X^T X of a lower triangular X: what lies above X's
+// diagonal is not read.
 
 override SIDE: u32;  // invocations along a side of the workgroup
 override TRANSPOSE_A: bool = false;

@@ -1,6 +1,7 @@
 // C = sum over s of part[s]: puts together a matrix product whose contracted axis was split.
 //
-// part is [batch, splits, size], c is [batch, size]. Summed in the order of the splits: the same bits every time.
+// part is [batch, splits, size], c is [batch, size]. Summed in the order of the splits: the same
+// bits every time.
 
 struct Params {
   size: u32,    // values of one matrix

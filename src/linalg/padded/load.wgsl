@@ -1,6 +1,7 @@
 // Copies matrices of one size into a padded batch: m = (M + M^T) / 2, zero outside.
 //
-// The mean with the transpose makes what is nearly symmetric symmetric to the bit, and changes nothing else.
+// The mean with the transpose makes what is nearly symmetric symmetric to the bit, and changes
+// nothing else.
 
 struct Params {
   size: u32,      // d of the source matrices

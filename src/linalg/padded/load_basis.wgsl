@@ -1,4 +1,5 @@
-// Copies bases of one size into a padded batch, identity outside; or writes the identity throughout.
+// Copies bases of one size into a padded batch, identity outside; or writes the identity
+// throughout.
 
 override IS_IDENTITY: bool = false;
 override TRANSPOSED: bool = false;

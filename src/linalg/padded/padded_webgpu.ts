@@ -1,8 +1,10 @@
 /**
- * Matrices of many problems gathered into one padded batch, so that equal sizes go to the device together.
+ * Matrices of many problems gathered into one padded batch, so that equal sizes go to the device
+ * together.
  *
- * A matrix's padded side follows from its own size alone, and every kernel treats the matrices of a batch apart, so a
- * result has the same bits whatever else is in the batch. The padding is an identity block: it stays one under inversion.
+ * A matrix's padded side follows from its own size alone, and every kernel treats the matrices of a
+ * batch apart, so a result has the same bits whatever else is in the batch. The padding is an
+ * identity block: it stays one under inversion.
  *
  * @module
  */
@@ -39,13 +41,14 @@ export interface SizeClass<M extends Member> {
 /** All blocked kernels work in blocks of this side. */
 export const BLOCK = 64;
 
-/** A batch takes a few arrays of this size at most. */
-const MAX_BATCH_BYTES = 512 * 2 ** 20;
+/** An operation takes up to nine arrays of this size: 32 matrices of 1024 each. */
+const MAX_BATCH_BYTES = 128 * 2 ** 20;
 
 /**
  * Groups members by padded side, in batches that fit a binding.
  *
- * @param sideOf the padded side of a matrix of size d. @default the next multiple of {@linkcode BLOCK}
+ * @param sideOf the padded side of a matrix of size d. @default the next multiple of {@linkcode
+ *   BLOCK}
  */
 export function sizeClasses<M extends Member>(
   engine: WebGpuEngine,
@@ -98,7 +101,10 @@ const [unload, unloadLower] = [0, 1].map((LOWER) =>
   })
 );
 
-/** A batch on the device. Its tensors are disposed by {@linkcode PaddedBatch.dispose}, all but the states. */
+/**
+ * A batch on the device. Its tensors are disposed by {@linkcode PaddedBatch.dispose}, all but the
+ * states.
+ */
 export class PaddedBatch<M extends Member> {
   readonly side: number;
   readonly members: readonly M[];
@@ -112,7 +118,8 @@ export class PaddedBatch<M extends Member> {
 
   /**
    * Gathers the members and finds their scales.
-   * @param granule of which the scale's exponent is a multiple: 1 for an inverse, p for a p-th root.
+   * @param granule of which the scale's exponent is a multiple: 1 for an inverse, p for a p-th
+   *   root.
    */
   constructor(
     readonly engine: WebGpuEngine,

@@ -1,7 +1,8 @@
-// Finds the power of two that brings a matrix to size 1, so that neither 1e30 nor 1e-30 overflows when squared.
+// Finds the power of two that brings a matrix to size 1, so that neither 1e30 nor 1e-30 overflows
+// when squared.
 //
-// The exponent is a multiple of `granule`: the inverse, the square root or the p-th root of the scale is then a power
-// of two as well, and scaling back is exact.
+// The exponent is a multiple of `granule`: the inverse, the square root or the p-th root of the
+// scale is then a power of two as well, and scaling back is exact.
 
 struct Params {
   side: u32,

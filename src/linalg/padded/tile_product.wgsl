@@ -1,11 +1,12 @@
 // The product of two tiles, C += L^T R, the heart of the blocked algorithms.
 //
-// A workgroup of QUADS x QUADS invocations owns a tile of C, 4 * QUADS on a side; an invocation owns 4 x 4
-// of it, row r being c[r]. L and R pass through workgroup memory in slabs of SLAB rows, both read along
-// their rows, so that every load is one aligned vector of four.
+// A workgroup of QUADS x QUADS invocations owns a tile of C, 4 * QUADS on a side; an invocation
+// owns 4 x 4 of it, row r being c[r]. L and R pass through workgroup memory in slabs of SLAB rows,
+// both read along their rows, so that every load is one aligned vector of four.
 
 override QUADS: u32;
-override TILE = 4 * QUADS;  // all overrides first: naga 29 fails on one that follows an array it sizes
+// All overrides come first: naga 29 fails on one that follows an array it sizes.
+override TILE = 4 * QUADS;
 
 const SLAB = 16u;
 

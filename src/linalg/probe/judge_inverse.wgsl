@@ -1,7 +1,7 @@
 // Residual and condition of an inverse X of M from what the sign vectors p became:
 //
 //   residual   |M X p - p| / sqrt(d), the root of its mean square over p
-//   condition  |X^2 p| / |X p| * |M^2 p| / |M p|, the largest of each over p: two steps of the power method
+//   condition  |X^2 p| / |X p| * |M^2 p| / |M p|, the largest of each over p: two power steps
 
 struct Params {
   side: u32,

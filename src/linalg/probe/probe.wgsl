@@ -1,7 +1,7 @@
 // y = A x for four vectors at once: residuals and norms from a few random sign vectors.
 //
-// A row of A meets x, whose rows hold one entry of each of the four vectors. The float64 twin is probes.ts,
-// which also says why signs.
+// A row of A meets x, whose rows hold one entry of each of the four vectors. The float64 twin is
+// probes.ts, which also says why signs.
 
 override FROM_SIGNS: bool = false;   // x is the sign vectors themselves
 override MINUS_SIGNS: bool = false;  // y = A x - signs
@@ -60,7 +60,8 @@ fn x_at(matrix: u32, j: u32) -> vec4f {
   return x[matrix * params.side + j];
 }
 
-// Entry i of the four sign vectors: one bit each of a hash (MurmurHash3's finalizer over a Weyl sequence).
+// Entry i of the four sign vectors: one bit each of a hash (MurmurHash3's finalizer over a Weyl
+// sequence).
 fn signs(i: u32) -> vec4f {
   var h = (4 * i + vec4u(1, 2, 3, 4)) * 0x9e3779b9u;
   h = (h ^ (h >> vec4u(16))) * 0x85ebca6bu;

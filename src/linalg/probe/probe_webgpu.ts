@@ -1,5 +1,6 @@
 /**
- * Residual and condition of inverses on the device: launches probe.wgsl, the float32 twin of probes.ts.
+ * Residual and condition of inverses on the device: launches probe.wgsl, the float32 twin of
+ * probes.ts.
  *
  * @module
  */
