@@ -17,7 +17,7 @@ const EPOCHS = 5;
 const QUICK_EPOCHS = 2;
 /** Marks an epoch: 117 steps are 9 times 13. */
 const MARKS_AN_EPOCH = 9;
-/** Training digits whose loss is reported, and as many test digits; a quarter of them when quick. */
+/** Training digits whose loss is reported, and as many test digits; a fifth of them when quick. */
 const JUDGED = 10_000;
 
 /** Compares contestants; the first is the baseline. @returns the report, in Markdown. */
@@ -30,7 +30,7 @@ export async function compare(
   const stepsAnEpoch = Math.floor(training.count / BATCH_SIZE);
   const steps = stepsAnEpoch * (isQuick ? QUICK_EPOCHS : EPOCHS);
   const markEvery = stepsAnEpoch / MARKS_AN_EPOCH;
-  const judged = isQuick ? JUDGED / 4 : JUDGED;
+  const judged = isQuick ? JUDGED / 5 : JUDGED;
   const task: Task = {
     training,
     judged: batchOf(training, shuffled(training.count, 0).subarray(0, judged)),

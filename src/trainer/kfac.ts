@@ -44,6 +44,8 @@ export interface KfacSettings {
   readonly decay?: number;
   /** κ: bound of the squared length of a step in the metric F; null for none. */
   readonly klClip?: number | null;
+  /** Whose labels the statistics are of: `sampled` from the model, the default, or the data's own. */
+  readonly fisher?: "sampled" | "empirical";
 }
 
 /** A model's running curvature and the inverses last made of it. */
@@ -54,24 +56,26 @@ export class KfacPreconditioner {
   readonly #damping: number;
   readonly #decay: number;
   readonly #klClip: number | null;
+  readonly #fisher: "sampled" | "empirical";
   /** Batches observed. */
   #batches = 0;
 
   constructor(
     private readonly client: CurvdClient,
     model: LayersModel,
-    { damping, decay = 0.95, klClip = null }: KfacSettings,
+    { damping, decay = 0.95, klClip = null, fisher = "sampled" }: KfacSettings,
   ) {
     this.#layers = denseLayers(model);
     this.#damping = damping;
     this.#decay = decay;
     this.#klClip = klClip;
+    this.#fisher = fisher;
   }
 
   /**
    * Takes a batch into the running averages.
    *
-   * @param statistics of a loss that is the batch's mean, with sampled labels; stays the caller's.
+   * @param statistics of a loss that is the batch's mean; stays the caller's.
    */
   async observe(statistics: Statistics): Promise<void> {
     const layers = Object.fromEntries(
@@ -83,7 +87,7 @@ export class KfacPreconditioner {
       })),
     );
     const answer = await this.client.call("factors", {
-      fisher: "sampled",
+      fisher: this.#fisher,
       gradient_scale: "mean",
       layers,
     });
