@@ -238,7 +238,14 @@ function diagnostics(
   return Object.fromEntries(
     Object.entries(reports).map((
       [factor, all],
-    ) => [factor, all.length === 1 ? all[0] : worst(all)]),
+    ) => [factor, writable(all.length === 1 ? all[0] : worst(all))]),
+  );
+}
+
+/** Without the facts that are infinite, such as a singular matrix's condition: JSON has no such number. */
+function writable(report: Report): Partial<Report> {
+  return Object.fromEntries(
+    Object.entries(report).filter(([, fact]) => typeof fact !== "number" || Number.isFinite(fact)),
   );
 }
 

@@ -41,7 +41,14 @@ import { CurvdError } from "@/errors.ts";
 import type { LinearAlgebra, Report } from "@/linalg/mod.ts";
 import { type Document, formOf, type UpdateForm, type UpdatesRequest } from "@/wire/mod.ts";
 import { type PreparedLayer, prepareLayer, uploadGradient, uploadStatistics } from "../layers.ts";
-import { answerLayers, documentOf, type LayerOutcome, sideBySide, type Work } from "./call.ts";
+import {
+  answerLayers,
+  documentOf,
+  type LayerAnswer,
+  type LayerOutcome,
+  sideBySide,
+  type Work,
+} from "./call.ts";
 import { preconditionerOfForm } from "./update_forms.ts";
 
 /** A layer and the form its curvature came in. */
@@ -91,7 +98,20 @@ export async function updates(engine: Engine, request: UpdatesRequest): Promise<
       );
     return answer(layers, solved, request, isSweep);
   };
-  return documentOf(await answerLayers(engine, request.layers, request, prepare, work));
+  const answered = await answerLayers(engine, request.layers, request, prepare, work);
+  answered.warnings.push(...scaleWarnings(answered.layers));
+  return documentOf(answered);
+}
+
+/** A wrong scale of the output gradients changes F by its square in silence, so the check is told aloud. */
+function scaleWarnings(layers: Readonly<Record<string, LayerAnswer>>): string[] {
+  const WORST = 0.1;
+  return Object.entries(layers).flatMap(([name, { gradient_check: check }]) =>
+    typeof check !== "number" || Math.abs(check - 1) <= WORST ? [] : [
+      `layer "${name}": gradient_check is ${check.toPrecision(3)}, 1 is right: ` +
+      `the batch's mean of g aᵀ is not the gradient; see gradient_scale`,
+    ]
+  );
 }
 
 /** The parameters of a request as options of its method. @throws CurvdError `unsupported`. */
