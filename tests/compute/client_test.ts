@@ -12,7 +12,7 @@ const SETTINGS = { engine: "cpu", blas: "auto" } as const;
 const openStub = () => new Worker(new URL("./stub_worker.ts", import.meta.url), { type: "module" });
 
 async function withCompute(run: (compute: Compute) => Promise<void>): Promise<void> {
-  const compute = await startCompute(SETTINGS, openStub);
+  const compute = await startCompute(SETTINGS, { open: openStub });
   try {
     await run(compute);
   } finally {
@@ -62,7 +62,7 @@ Deno.test("what the Worker offers is known once it is ready", () =>
   }));
 
 Deno.test("an engine that does not open fails the start with its own error", () =>
-  rejects(startCompute({ ...SETTINGS, blas: "broken" }, openStub), {
+  rejects(startCompute({ ...SETTINGS, blas: "broken" }, { open: openStub }), {
     code: "unsupported",
     message: "no such library",
   }));
@@ -104,7 +104,7 @@ for (const order of ["crash", "lose"]) {
 }
 
 Deno.test("close() waits for what was taken and takes nothing more", async () => {
-  const compute = await startCompute(SETTINGS, openStub);
+  const compute = await startCompute(SETTINGS, { open: openStub });
   const slow = compute.call("inverses", { order: "slow" });
   const closed = compute.close();
   equal(compute.isReady(), false);
@@ -115,7 +115,7 @@ Deno.test("close() waits for what was taken and takes nothing more", async () =>
 
 Deno.test("close() ends also while a lost Worker waits to be started again", () =>
   quietly(async () => {
-    const compute = await startCompute(SETTINGS, openStub);
+    const compute = await startCompute(SETTINGS, { open: openStub });
     await rejects(compute.call("inverses", { order: "lose" }), { code: "device-lost" });
     await compute.close();
     equal(compute.isReady(), false);

@@ -1,0 +1,423 @@
+/** What the calls say about a whole request: scales, products over layers, clips, steps, forms. */
+import { ok, strictEqual as equal } from "node:assert/strict";
+import type { MethodName } from "@/curvature/mod.ts";
+import type { Engine } from "@/engine/mod.ts";
+import type { Document, WireTensor } from "@/wire/mod.ts";
+import { approximationOf } from "../support/approximations.ts";
+import { call, callLayer, numbers, refused, type RequestLayer, wire } from "../support/calls.ts";
+import { cpuTest } from "../support/cpu.ts";
+import { type Dense, dot, kronecker, norm, plus, product, solve } from "../support/dense.ts";
+import { denseBlocks, fisherOf, gradientOf } from "../support/dense_fisher.ts";
+import { convLayer, denseLayer, embeddingLayer } from "../support/layer_cases.ts";
+import { gaussian } from "../support/matrices.ts";
+import { mapped } from "../curvature/cells.ts";
+import { expectClose, joined, updateOf } from "../curvature/dense_oracle.ts";
+import { withoutGradient } from "../curvature/golden_layers.ts";
+
+const DAMPING = 0.3;
+const layer = denseLayer({ n: 7, dIn: 4, dOut: 3, seed: 901 });
+const conv = convLayer({ n: 7, channels: 2, filters: 3, image: [3, 3], kernel: [2, 2], seed: 902 });
+const MODEL: Record<string, RequestLayer> = { dense: layer, conv };
+
+const half = (field: "gradient" | "bias_gradient", sent: RequestLayer) =>
+  mapped(sent[field], (value) => value / 2);
+/** The batch's own mean gradient in place of the layer's. */
+function withMeanGradient(sent: RequestLayer): RequestLayer {
+  const [{ gradients, dIn }] = denseBlocks(sent);
+  const mean = gradients.reduce((x, y) => plus(x, y)).map((value) => value / gradients.length);
+  const { shape } = sent.gradient as WireTensor;
+  return {
+    ...sent,
+    gradient: wire(shape, mean.filter((_, at) => at % dIn !== dIn - 1)),
+    bias_gradient: wire([shape[0]], mean.filter((_, at) => at % dIn === dIn - 1)),
+  };
+}
+
+cpuTest(
+  "gradient_scale multiplies the output gradients, and is echoed as a number",
+  async (engine) => {
+    const n = 7, plain = await callLayer(engine, "factors", withoutGradient(layer));
+    equal(plain.gradient_scale, 1);
+    for (const [gradient_scale, m] of [["mean", n], [2.5, 2.5], ["example", 1]] as const) {
+      const scaled = await callLayer(engine, "factors", {
+        ...withoutGradient(layer),
+        gradient_scale,
+      });
+      equal(scaled.gradient_scale, m);
+      expectClose("G", numbers(scaled.G), numbers(plain.G).map((value) => m * m * value));
+      expectClose("A", numbers(scaled.A), numbers(plain.A));
+    }
+  },
+);
+
+cpuTest("the layer's word on scale and fisher wins over the request's", async (engine) => {
+  const layers = {
+    own: { ...withoutGradient(layer), gradient_scale: 3, fisher: "sampled" },
+    other: withoutGradient(layer),
+  };
+  const answer = await call(engine, "factors", { layers, gradient_scale: 2, fisher: "exact" });
+  const { own, other } = answer.layers!;
+  equal(`${own.gradient_scale} ${own.fisher}`, "3 sampled");
+  equal(`${other.gradient_scale} ${other.fisher}`, "2 exact");
+});
+
+cpuTest(
+  "gradient_check is 1 at the right scale and says by how much a scale is wrong",
+  async (engine) => {
+    for (const sent of [layer, conv].map(withMeanGradient)) {
+      const parameters = { damping: DAMPING };
+      const right = await callLayer(engine, "updates", sent, parameters);
+      ok(Math.abs(right.gradient_check as number - 1) < 1e-5, `${right.gradient_check}`);
+      const wrong = await callLayer(
+        engine,
+        "updates",
+        { ...sent, gradient_scale: "mean" },
+        parameters,
+      );
+      ok(Math.abs(wrong.gradient_check as number - 7) < 1e-4, `${wrong.gradient_check}`);
+    }
+  },
+);
+
+cpuTest("a gradient_check beyond 10 % is warned of, one within is not", async (engine) => {
+  const right = withMeanGradient(layer);
+  const warnings = async (scale: number) => {
+    const layers = { fc1: { ...right, gradient_scale: scale } };
+    const answer = await call(engine, "updates", { layers, damping: DAMPING });
+    return (answer.warnings as string[]).filter((warning) => warning.includes("fc1"));
+  };
+  equal((await warnings(1.05)).length, 0);
+  equal((await warnings(0.95)).length, 0);
+  equal((await warnings(1.2)).length, 1);
+  equal((await warnings(7)).length, 1);
+});
+
+cpuTest("gradient_check is left out where it would mean nothing", async (engine) => {
+  for (
+    const without of [
+      { ...layer, fisher: "sampled" },
+      { ...layer, fisher: "exact", backprops: 1 },
+      embeddingLayer({ n: 4, vocabulary: 3, dOut: 2, seed: 3 }),
+    ]
+  ) {
+    const answer = await callLayer(engine, "updates", without, { damping: DAMPING });
+    ok(!("gradient_check" in answer), `${without.kind} of ${without.fisher}`);
+  }
+});
+
+cpuTest("inner_product and update_norm are over all layers", async (engine) => {
+  const answer = await call(engine, "updates", { layers: MODEL, damping: DAMPING });
+  const U = updatesOf(answer, MODEL), V = gradientsOf(MODEL);
+  expectClose("inner_product", [answer.inner_product as number], [dot(U, V)]);
+  expectClose("update_norm", [answer.update_norm as number], [norm(U)]);
+});
+
+cpuTest("kl_clip scales all layers by √(κ/(lr²·⟨U,∇⟩)), and never up", async (engine) => {
+  const plain = await call(engine, "updates", { layers: MODEL, damping: DAMPING });
+  const U = updatesOf(plain, MODEL), inner = plain.inner_product as number;
+  const learning_rate = 0.1;
+  for (const [kl_clip, active] of [[1e-3, true], [1e6, false]] as const) {
+    const answer = await call(engine, "updates", {
+      layers: MODEL,
+      damping: DAMPING,
+      kl_clip,
+      learning_rate,
+    });
+    const nu = active ? Math.sqrt(kl_clip / (learning_rate ** 2 * inner)) : 1;
+    ok(active ? nu < 1 : true);
+    expectClose("kl_clip_factor", [answer.kl_clip_factor as number], [nu]);
+    expectClose("updates", updatesOf(answer, MODEL), U.map((value) => nu * value));
+    expectClose("inner_product", [answer.inner_product as number], [nu * inner]);
+    expectClose("update_norm", [answer.update_norm as number], [nu * norm(U)]);
+  }
+  const request = { layers: MODEL, damping: DAMPING, kl_clip: 1e-3 };
+  await refused(call(engine, "updates", request), "invalid-request", { pointer: "/learning_rate" });
+});
+
+cpuTest("a sweep with kl_clip clips each damping for itself", async (engine) => {
+  const dampings = [0.1, 10], clip = { kl_clip: 1e-3, learning_rate: 0.1 };
+  const sweep = await call(engine, "updates", { layers: MODEL, damping: dampings, ...clip });
+  for (const [i, damping] of dampings.entries()) {
+    const single = await call(engine, "updates", { layers: MODEL, damping, ...clip });
+    expectClose(
+      "kl_clip_factor",
+      [(sweep.kl_clip_factor as number[])[i]],
+      [single.kl_clip_factor as number],
+    );
+  }
+});
+
+for (const method of ["kfac", "ekfac", "tkfac", "deflation", "mbf", "kfac_two_level"]) {
+  cpuTest(`quadratic_decrease of ${method} is ⟨g,u⟩ − ½⟨u,F̂u⟩ with F̂ undamped`, async (engine) => {
+    const dampings = [0.1, 1];
+    const answer = await call(engine, "updates", {
+      layers: { l: layer },
+      damping: dampings,
+      method,
+    });
+    const { quadratic_decrease: decrease, inner_product: inner } = answer as unknown as Record<
+      string,
+      number[]
+    >;
+    const F̂ = await undamped(engine, method);
+    for (const [i, damping] of dampings.entries()) {
+      const U = await updateOf(engine, layer, { damping, method });
+      const curvature = dot(U, product(F̂, U, U.length, U.length, 1));
+      expectClose("decrease", [decrease[i]], [inner[i] - curvature / 2], 1e-3);
+    }
+  });
+}
+
+cpuTest("step_size answers the minimizer of the quadratic model of all layers", async (engine) => {
+  const previous = Object.fromEntries(
+    Object.entries(MODEL).map(([name, sent]) => [name, {
+      ...sent,
+      previous_update: half("gradient", sent),
+      previous_bias_update: mapped(sent.bias_gradient, (_, at) => Math.sin(at)),
+    }]),
+  );
+  const l2 = 0.05, c = DAMPING + l2;
+  const step = { damping: DAMPING, step_size: "quadratic_model", l2 };
+  const F = jointFisher(MODEL), g = gradientsOf(MODEL);
+  const times = (x: Dense) => plus(product(F, x, x.length, x.length, 1), x, c);
+  for (const layers of [MODEL, previous]) {
+    const answer = await call(engine, "updates", { layers, ...step });
+    const directions: Dense[] = [updatesOf(answer, MODEL).map((value) => -value)];
+    if (layers === previous) directions.push(gradientsOf(asGradients(previous)));
+    const m = directions.length;
+    const Q = Float64Array.from(
+      { length: m * m },
+      (_, at) => dot(directions[Math.floor(at / m)], times(directions[at % m])),
+    );
+    const b = Float64Array.from(directions, (x) => dot(g, x));
+    const weights = solve(Q, b.map((value) => -value));
+    const { alpha, mu, predicted_change } = answer as Record<string, number>;
+    expectClose("α, μ", [alpha, ...(m > 1 ? [mu] : [])], weights, 1e-4);
+    if (m === 1) equal(mu, 0);
+    expectClose("predicted_change", [predicted_change], [dot(b, weights) / 2], 1e-4);
+    ok(predicted_change <= 0);
+  }
+});
+
+cpuTest("step_size refuses what it cannot model, by layer", async (engine) => {
+  const step = { damping: DAMPING, step_size: "quadratic_model" };
+  const some = {
+    ...MODEL,
+    dense: { ...layer, previous_update: layer.gradient, previous_bias_update: layer.bias_gradient },
+  };
+  await refused(call(engine, "updates", { layers: some, ...step }), "invalid-request", {
+    layer: "conv",
+    tensor: "previous_update",
+  });
+  const { A, G } = await callLayer(engine, "factors", withoutGradient(layer));
+  const { inputs: _, output_gradients: _g, ...rest } = layer;
+  await refused(
+    call(engine, "updates", { layers: { conv, known: { ...rest, A, G } }, ...step }),
+    "invalid-request",
+    { layer: "known" },
+  );
+});
+
+cpuTest("every form of the curvature gives the update of the statistics", async (engine) => {
+  for (const sent of [layer, conv]) {
+    const statistics = withoutGradient(sent);
+    const { inputs: _, output_gradients: _g, ...rest } = sent;
+    const { A, G } = await callLayer(engine, "factors", statistics);
+    const bases = await callLayer(engine, "eigenbases", { A, G });
+    const { Q_A, Q_G, lambda_A, lambda_G } = bases;
+    const { S } = await callLayer(engine, "scalings", { ...statistics, Q_A, Q_G });
+    const { A_inv, G_inv } = await callLayer(engine, "inverses", { A, G }, { damping: DAMPING });
+    const terms = await callLayer(engine, "kronecker-terms", statistics, {
+      method: "kfac_corrected",
+    });
+    const { A_terms, G_terms } = terms;
+
+    const damping = DAMPING;
+    const kfac = await updateOf(engine, sent, { damping });
+    const same = async (what: string, form: RequestLayer, expected: Dense, parameters: object) =>
+      expectClose(
+        what,
+        await updateOf(engine, { ...rest, ...form }, { ...parameters }),
+        expected,
+        5e-5,
+      );
+    await same("factors", { A, G }, kfac, { damping });
+    await same("inverses", { A_inv, G_inv }, kfac, {});
+    await same("eigenbasis", { Q_A, Q_G, lambda_A, lambda_G }, kfac, { damping });
+    const exact = await updateOf(engine, sent, { damping, damping_rule: "exact" });
+    await same("eigenbasis, exact", { Q_A, Q_G, lambda_A, lambda_G }, exact, {
+      damping,
+      damping_rule: "exact",
+    });
+    const ekfac = await updateOf(engine, sent, { damping, method: "ekfac" });
+    await same("scalings", { Q_A, Q_G, S }, ekfac, { damping });
+    const corrected = await updateOf(engine, sent, { damping, method: "kfac_corrected" });
+    await same("terms", { A_terms, G_terms }, corrected, { damping });
+    const foof = await updateOf(engine, sent, { damping, method: "foof" });
+    await same("A alone", { A }, foof, { damping, method: "foof" });
+  }
+});
+
+cpuTest("a last S is averaged in by its decay", async (engine) => {
+  const statistics = withoutGradient(layer);
+  const { A, G } = await callLayer(engine, "factors", statistics);
+  const { Q_A, Q_G } = await callLayer(engine, "eigenbases", { A, G });
+  const { S } = await callLayer(engine, "scalings", { ...statistics, Q_A, Q_G });
+  const last = mapped(S, (_, at) => at);
+  const averaged = await callLayer(engine, "scalings", { ...statistics, Q_A, Q_G, S: last }, {
+    decay: 0.75,
+  });
+  const expected = numbers(S).map((value, at) => 0.75 * at + 0.25 * value);
+  expectClose("S", numbers(averaged.S), expected);
+});
+
+cpuTest("a warm start changes how eigenbases are found, not what they are", async (engine) => {
+  const { A, G } = await callLayer(engine, "factors", withoutGradient(layer));
+  const cold = await callLayer(engine, "eigenbases", { A, G });
+  const drifted = mapped(A, (value, at) => at % 6 === 0 ? 1.01 * value : value);
+  const known = { A: drifted, G, Q_A: cold.Q_A, Q_G: cold.Q_G };
+  const warm = await callLayer(engine, "eigenbases", known);
+  const fresh = await callLayer(engine, "eigenbases", { A: drifted, G });
+  expectClose("eigenvalues", numbers(warm.lambda_A), numbers(fresh.lambda_A), 1e-5);
+  const wrong = { A, G, Q_A: wire([3, 3], gaussian([3, 3], 1)) };
+  await refused(callLayer(engine, "eigenbases", wrong), "invalid-tensor", { tensor: "Q_A" });
+});
+
+cpuTest("verify: full answers exact residuals of the same results", async (engine) => {
+  const { A, G } = await callLayer(engine, "factors", withoutGradient(layer));
+  const inverted = (verify: string) =>
+    callLayer(engine, "inverses", { A, G }, { damping: 0.1, verify });
+  const [estimate, full] = [await inverted("estimate"), await inverted("full")];
+  expectClose("A_inv", numbers(full.A_inv), numbers(estimate.A_inv), 1e-7);
+  const { residual } = (full.diagnostics as Record<string, { residual: number }>).A;
+  const M = Float64Array.from(numbers(A)), X = Float64Array.from(numbers(full.A_inv));
+  const pi = numbers(full.pi)[0], d = Math.sqrt(M.length);
+  const damped = M.map((value, at) => value + (at % (d + 1) === 0 ? Math.sqrt(0.1) * pi : 0));
+  const XM = product(X, damped, d);
+  const exact = norm(XM.map((value, at) => value - Number(at % (d + 1) === 0))) / Math.sqrt(d);
+  ok(Math.abs(residual - exact) <= 0.5 * exact + 1e-7, `residual ${residual}, exact ${exact}`);
+});
+
+cpuTest("Woodbury's form of a wide layer gives the factors' update", async (engine) => {
+  // above 256 wide with fewer than half as many rows, kfac does not form A
+  for (
+    const sent of [
+      denseLayer({ n: 24, dIn: 300, dOut: 5, seed: 911 }),
+      denseLayer({ n: 8, s: 3, dIn: 280, dOut: 4, bias: false, layout: "io", seed: 912 }),
+      denseLayer({ n: 20, dIn: 6, dOut: 270, seed: 913 }),
+    ]
+  ) {
+    const { A, G } = await callLayer(engine, "factors", withoutGradient(sent));
+    const { inputs: _, output_gradients: _g, ...rest } = sent;
+    for (const parameters of [{}, { damping_rule: "plain" }, { pi: "frobenius" }, { pi: "off" }]) {
+      const settings = { damping: DAMPING, ...parameters };
+      const short = await updateOf(engine, sent, settings);
+      const long = await updateOf(engine, { ...rest, A, G }, settings);
+      expectClose(JSON.stringify(parameters), short, long, 1e-4);
+    }
+  }
+});
+
+cpuTest("mini-blocks of few examples give the update of their dense blocks", async (engine) => {
+  for (const bias of [true, false]) {
+    const wide = denseLayer({ n: 4, dIn: 12, dOut: 3, bias, seed: 921 });
+    const [block] = denseBlocks(wide), F = fisherOf(block), D = Math.sqrt(F.length);
+    const own = F.map((value, at) => {
+      const rowOf = (index: number) => Math.floor(index / block.dIn);
+      const damping = at % (D + 1) === 0 ? DAMPING : 0;
+      return (rowOf(Math.floor(at / D)) === rowOf(at % D) ? value : 0) + damping;
+    });
+    const expected = solve(own, gradientOf(wide)[0]);
+    expectClose(
+      "update",
+      await updateOf(engine, wide, { damping: DAMPING, method: "mbf" }),
+      expected,
+    );
+  }
+});
+
+cpuTest("a power of any sign is that of the damped curvature", async (engine) => {
+  const root = await updateOf(engine, layer, { damping: DAMPING, power: -0.5 });
+  const twice = { ...layer, ...asGradient(root, layer) };
+  const inverse = await updateOf(engine, layer, { damping: DAMPING });
+  const applied = await updateOf(engine, twice, { damping: DAMPING, power: -0.5 });
+  expectClose("two half inverses", applied, inverse, 1e-4);
+  const back = { ...layer, ...asGradient(inverse, layer) };
+  const forth = await updateOf(engine, back, { damping: DAMPING, power: 1 });
+  expectClose("and back", forth, gradientOf(layer)[0], 1e-4);
+});
+
+cpuTest("what a method does not take is refused with what is offered", async (engine) => {
+  for (
+    const [parameters, pointer] of [
+      [{ method: "kpsvd", damping_rule: "exact" }, "/damping_rule"],
+      [{ method: "ekfac", damping_rule: "plain" }, "/damping_rule"],
+      [{ method: "mbf", power: -0.5 }, "/power"],
+      [{ method: "kfac_tridiagonal", power: -2 }, "/power"],
+    ] as const
+  ) {
+    const work = call(engine, "updates", { layers: { l: layer }, damping: 1, ...parameters });
+    await refused(work, "unsupported", { pointer });
+  }
+});
+
+/** F̂ of one layer as `multiply` means it: two-level's is the Fisher itself. */
+async function undamped(engine: Engine, method: string): Promise<Dense> {
+  const [block] = denseBlocks(layer);
+  if (method === "kfac") return kronecker(block.G, block.A);
+  if (method === "kfac_two_level") return fisherOf(block);
+  const [F̂] = await approximationOf(engine, layer, method as MethodName);
+  return F̂;
+}
+
+/** The joint Fisher of a model, over all its layers. */
+function jointFisher(model: Record<string, RequestLayer>): Dense {
+  const blocks = Object.values(model).flatMap(denseBlocks);
+  const pairs = blocks[0].gradients.map((_, i) => joined(blocks.map((b) => b.gradients[i])));
+  const D = pairs[0].length, F = new Float64Array(D * D);
+  for (const p of pairs) {
+    for (let at = 0; at < D * D; at++) {
+      F[at] += blocks[0].weight * p[Math.floor(at / D)] * p[at % D];
+    }
+  }
+  return F;
+}
+
+function gradientsOf(model: Record<string, RequestLayer>): Dense {
+  return joined(Object.values(model).flatMap(gradientOf));
+}
+
+/** The last updates of a model where its gradients stand. */
+function asGradients(model: Record<string, RequestLayer>): Record<string, RequestLayer> {
+  return Object.fromEntries(
+    Object.entries(model).map(([name, sent]) => [name, {
+      ...sent,
+      gradient: sent.previous_update,
+      bias_gradient: sent.previous_bias_update,
+    }]),
+  );
+}
+
+/** A vector `[d_out, d_in + 1]` as a layer's gradient. */
+function asGradient(x: Dense, sent: RequestLayer): RequestLayer {
+  const { shape } = sent.gradient as WireTensor, width = shape[1] + 1;
+  return {
+    gradient: wire(shape, x.filter((_, at) => at % width < shape[1])),
+    bias_gradient: wire([shape[0]], x.filter((_, at) => at % width === shape[1])),
+  };
+}
+
+/** The updates of an answer as one vector. */
+function updatesOf(
+  answer: Document,
+  model: Record<string, RequestLayer>,
+): Dense {
+  const layers = Object.fromEntries(
+    Object.entries(model).map(([name, sent]) => [name, {
+      ...sent,
+      gradient: answer.layers![name].update,
+      bias_gradient: answer.layers![name].bias_update,
+    }]),
+  );
+  return gradientsOf(layers);
+}
