@@ -30,6 +30,7 @@ import {
   type Tensor3D,
   tidy,
   where,
+  zerosLike,
 } from "@tensorflow/tfjs-core";
 import { frobeniusNorm, type LinearAlgebra, outer, type Stack, trace } from "@/linalg/mod.ts";
 import type { DampingRule } from "./method.ts";
@@ -148,6 +149,25 @@ export function dampedSpectrum(
 /** Eigenvalues with rounding's negatives at 0: no approximation here has a negative curvature. */
 export function clipped<T extends Tensor2D | Tensor3D>(lambda: T): T {
   return maximum(lambda, 0);
+}
+
+/**
+ * A spectrum without damping: what is no more than rounding of its largest value is zero, so that dividing by it is refused
+ * instead of answered with noise.
+ *
+ * @param noise relative to the largest value of each block.
+ */
+export function withoutNoise<T extends Tensor2D | Tensor3D>(spectrum: T, noise: number): T {
+  return tidy(() => {
+    const axes = spectrum.shape.slice(1).map((_, i) => i + 1);
+    const threshold = mul(max(spectrum, axes, true), noise);
+    return where(greater(spectrum, threshold), spectrum, zerosLike(spectrum)) as T;
+  });
+}
+
+/** Relative rounding of eigenvalues of a matrix of d rows, as τ of api.md has it: d·2⁻²³. */
+export function eigenvalueNoise(d: number): number {
+  return d * 2 ** -23;
 }
 
 /** `x ∘ base^exponent`, with the usual −1 as the one division it is. */

@@ -18,7 +18,7 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 import { type LinearAlgebra, outer, type Report, type Stack } from "@/linalg/mod.ts";
-import { clipped, dampedSpectrum, timesPower } from "./damping.ts";
+import { clipped, dampedSpectrum, eigenvalueNoise, timesPower, withoutNoise } from "./damping.ts";
 import type { MethodOptions, Preconditioner } from "./method.ts";
 
 /** Eigenvectors in columns, one matrix a block. */
@@ -85,6 +85,8 @@ export class SpectralPreconditioner implements Preconditioner {
     private readonly options: Pick<MethodOptions, "dampings" | "power">,
     readonly reports: Preconditioner["reports"],
     private readonly extra: { pi?: Tensor1D } & Partial<KroneckerSpectrum> = {},
+    /** What of S is rounding, relative to its largest value; it counts as zero where there is no damping. */
+    private readonly noise = eigenvalueNoise(basis.Q_A.shape[2] + basis.Q_G.shape[2]),
   ) {
     this.largest = max(S, [1, 2]);
     const { lambda_A, lambda_G } = extra;
@@ -100,9 +102,14 @@ export class SpectralPreconditioner implements Preconditioner {
     return tidy(() => {
       const projected = project(this.basis, V);
       return dampings.map((damping) =>
-        tidy(() => unproject(this.basis, timesPower(projected, this.damped(damping), power)))
+        tidy(() => unproject(this.basis, timesPower(projected, this.spectrum(damping), power)))
       );
     });
+  }
+
+  private spectrum(damping: number): Tensor3D {
+    const damped = this.damped(damping);
+    return damping === 0 ? withoutNoise(damped, this.noise) : damped;
   }
 
   multiply(V: Tensor3D): Tensor3D {

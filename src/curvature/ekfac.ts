@@ -12,6 +12,7 @@
  */
 import { add, dispose, matMul, mul, square, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { outer } from "@/linalg/mod.ts";
+import { eigenvalueNoise } from "./damping.ts";
 import { type Eigenbasis, eigenbasisOf, project, SpectralPreconditioner } from "./eigenbasis.ts";
 import { kroneckerFactors } from "./kfac.ts";
 import type { KroneckerFactors } from "./kronecker_factors.ts";
@@ -76,5 +77,15 @@ export function scaledPreconditioner(
   options: MethodOptions,
   reports: Preconditioner["reports"] = {},
 ): SpectralPreconditioner {
-  return new SpectralPreconditioner(basis, S, (damping) => add(S, damping), options, reports);
+  // S is a mean of squares in a basis that holds to ε: what is nothing but rounding is ε², not ε
+  const noise = eigenvalueNoise(basis.Q_A.shape[2] + basis.Q_G.shape[2]) ** 2;
+  return new SpectralPreconditioner(
+    basis,
+    S,
+    (damping) => add(S, damping),
+    options,
+    reports,
+    {},
+    noise,
+  );
 }

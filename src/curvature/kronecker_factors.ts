@@ -21,7 +21,14 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 import { type Report, type Stack, symmetrize, trace } from "@/linalg/mod.ts";
-import { clipped, piOfFactors, piOfSpectra, shifts } from "./damping.ts";
+import {
+  clipped,
+  eigenvalueNoise,
+  piOfFactors,
+  piOfSpectra,
+  shifts,
+  withoutNoise,
+} from "./damping.ts";
 import { eigenbasisOf, kroneckerSpectral } from "./eigenbasis.ts";
 import type { Context, Preconditioner } from "./method.ts";
 
@@ -105,7 +112,9 @@ export async function dampedInverses(
     if (bases && dampings.length > 1) {
       bases.forEach(({ vectors, reports: known }, i) => {
         const { side } = sides[i];
-        inverses[side].push(inverseOfSpectrum(vectors, spectra![side], shift[side]));
+        inverses[side].push(
+          tidy(() => inverseOfSpectrum(vectors, spectrumOf(spectra![side], damping), shift[side])),
+        );
         reports[side] = known;
       });
     } else {
@@ -122,6 +131,11 @@ export async function dampedInverses(
   if (bases) dispose(bases.map(({ vectors, values }) => [vectors, values]));
   if (spectra) dispose(spectra);
   return { ...inverses, pi, reports };
+}
+
+/** Eigenvalues to invert: without damping, rounding counts as zero. To be called inside a tidy. */
+function spectrumOf(lambda: Tensor2D, damping: number): Tensor2D {
+  return damping === 0 ? withoutNoise(lambda, eigenvalueNoise(lambda.shape[1])) : lambda;
 }
 
 /** `Q diag(1/(λ + shift)) Qᵀ`, symmetric to the bit. */
