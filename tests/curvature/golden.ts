@@ -1,8 +1,8 @@
 /**
  * The golden vectors on one engine: every file, every case, every expected number.
  *
- * A number that is not compared is named with its reason ({@linkcode OMITTED}), a file whose functions do not exist yet
- * likewise ({@linkcode PENDING}): it is declared as an ignored test, so that a run shows it.
+ * A number that is not compared is named with its reason ({@linkcode OMITTED}), a file that is not the server's
+ * likewise ({@linkcode ELSEWHERE}): it is declared as an ignored test, so that a run shows it.
  *
  * @module
  */
@@ -12,14 +12,10 @@ import { expectGolden, goldenCases, goldenFiles } from "../support/golden.ts";
 import { CALLS } from "./golden_calls.ts";
 import { FUNCTIONS, OMITTED } from "./golden_functions.ts";
 import type { Layout } from "./golden_layers.ts";
+import { RUNNING } from "./golden_running.ts";
 
-/** Files that wait for what computes them. */
-export const PENDING: Record<string, string> = {
-  ema: "running averages belong to sessions",
-  ekfac_ra: "the running average of squared batch gradients belongs to sessions",
-  shampoo: "gradients alone: a method of sessions",
-  soap: "gradients alone: a method of sessions",
-  lm_lambda: "Levenberg–Marquardt damping belongs to sessions",
+/** Files of which the server computes nothing. */
+export const ELSEWHERE: Record<string, string> = {
   softmax_hessian_sqrt: "the loss's square root is taken where the logits are: in the client",
 };
 
@@ -48,8 +44,8 @@ const BOTH_LAYOUTS: ReadonlySet<string> = new Set([
 
 export function goldenSuite(test: EngineTest): void {
   for (const file of goldenFiles()) {
-    if (file in PENDING) {
-      Deno.test({ name: `golden ${file}: ${PENDING[file]}`, ignore: true, fn: () => {} });
+    if (file in ELSEWHERE) {
+      Deno.test({ name: `golden ${file}: ${ELSEWHERE[file]}`, ignore: true, fn: () => {} });
       continue;
     }
     const layouts: Layout[] = BOTH_LAYOUTS.has(file) ? ["oi", "io"] : ["oi"];
@@ -57,7 +53,8 @@ export function goldenSuite(test: EngineTest): void {
       const inLayout = layouts.length > 1 ? `, layout ${layout}` : "";
       for (const golden of goldenCases(file)) {
         test(`golden ${file} ${golden.id}${inLayout} is met`, async (engine) => {
-          const byFunctions = await FUNCTIONS[file]?.(engine, golden) ?? {};
+          const functions = FUNCTIONS[file] ?? RUNNING[file];
+          const byFunctions = await functions?.(engine, golden) ?? {};
           const byCalls = await CALLS[file]?.(engine, golden, layout) ?? {};
           const met = { ...OMITTED[file], ...byFunctions, ...byCalls };
           const unmet = Object.keys(golden.expected).filter((key) => !(key in met));
