@@ -164,7 +164,7 @@ async function coarseRows(
   zeta: readonly Tensor3D[],
 ): Promise<Row[]> {
   const { layers, P, context: { options } } = level;
-  const constant = () => gradients.map((V) => unit(ones(V.shape)));
+  const constant = () => gradients.map((V) => tidy(() => unit(ones(V.shape))));
   const rowsOf = (each: Tensor3D[]): Row[] => each.map((c, layer) => ({ layer, c }));
   switch (options.coarseSpace) {
     case "nicolaides":
