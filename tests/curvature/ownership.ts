@@ -10,6 +10,7 @@ import { strictEqual as equal } from "node:assert/strict";
 import {
   type Context,
   layerMethod,
+  type MethodName,
   METHODS,
   modelMethod,
   type Samples,
@@ -24,10 +25,27 @@ import { prepared } from "../support/approximations.ts";
 import type { EngineTest } from "../support/cpu.ts";
 import { type Cell, cells, type Choice } from "./cells.ts";
 
-/** What makes a method take another path. */
-const PATHS: Record<string, StatedOptions> = {
-  "one damping": { dampings: [0.2] },
-  "a sweep": { dampings: [0.1, 0.5] },
+/** What makes any method take another path. */
+const PATHS: readonly StatedOptions[] = [{ dampings: [0.2] }, { dampings: [0.1, 0.5] }];
+
+const TWO_TERMS: readonly StatedOptions[] = [
+  { indefinite: "abs_factors" },
+  { dampedTerms: "all", dampingRule: "plain" },
+];
+
+/** What makes one. */
+const PATHS_OF: Partial<Record<MethodName, readonly StatedOptions[]>> = {
+  kfac: [{ dampingRule: "exact" }, { power: -0.5 }, { pi: "spectral" }],
+  deflation: TWO_TERMS,
+  kfac_corrected: TWO_TERMS,
+  tkfac: [{ tkfacLocations: "exact" }, { power: 1 }],
+  mbf: [{ mbfBlocks: "averaged" }],
+  kfac_tridiagonal: [{ pi: "spectral" }],
+  kfac_two_level: [
+    { coarseSpace: "spectral", pi: "spectral" },
+    { coarseSpace: "residual" },
+    { coarseSpace: "krylov_nicolaides", rhs: "gradient" },
+  ],
 };
 
 /** Declares that every cell, or those chosen, leaves nothing behind. */
@@ -35,8 +53,10 @@ export function ownership(test: EngineTest, isChosen: Choice = () => true): void
   for (const cell of cells().filter(isChosen)) {
     if (!cell.isOffered) continue;
     const { method, kind } = cell;
-    for (const [path, stated] of Object.entries(PATHS)) {
-      test(`${method} on ${kind} with ${path} leaves no tensor to anyone`, async (engine) => {
+    const special = (PATHS_OF[method] ?? []).map((stated) => ({ dampings: [0.2], ...stated }));
+    for (const stated of [...PATHS, ...special]) {
+      const path = JSON.stringify(stated);
+      test(`${method} on ${kind} of ${path} leaves no tensor to anyone`, async (engine) => {
         const context = { name: "l", options: settleOptions(method, stated) };
         const work = METHODS[method].isCoupled ? useModel : useLayer;
         await work(engine, cell, context); // what is made once and kept is made now
