@@ -1,10 +1,11 @@
 /**
- * curvd's composition root: settings → compute Worker → application → listener, and back down.
+ * curvd's composition root: settings → store and compute Workers → application → listener, and back down.
  *
  * @module
  */
 import { startCompute } from "@/compute/mod.ts";
 import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
+import { startStore } from "@/sessions/mod.ts";
 import { watchForShutdown } from "@/shutdown.ts";
 import { Codec } from "@/wire/mod.ts";
 import { listen } from "./routes/listen.ts";
@@ -27,9 +28,11 @@ async function serve(config: Config): Promise<void> {
   quietMesa();
   const shutdown = watchForShutdown(config.isUnderNpx);
   const codec = new Codec();
-  const compute = await startCompute(config);
-  const { maxBodyBytes } = config;
-  const app = createApp({ compute, codec, maxBodyBytes, isDraining: shutdown.isRequested });
+  const store = await startStore(config.data);
+  const compute = await startCompute(config, { store });
+  const { maxBodyBytes, maxCheckpointBytes } = config;
+  const isDraining = shutdown.isRequested;
+  const app = createApp({ compute, codec, maxBodyBytes, maxCheckpointBytes, isDraining });
   const listener = await listen(app.fetch, config);
 
   const { engine, reason } = await compute.device();
@@ -38,5 +41,6 @@ async function serve(config: Config): Promise<void> {
   console.log(`curvd stops (${await shutdown.requested}): finishing what was begun`);
   await listener.close();
   await compute.close();
+  await store.close();
   codec.close();
 }

@@ -17,9 +17,12 @@ import { methodsHandler } from "./methods.ts";
 import { openApiDocument } from "./openapi.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
+import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
 
 export interface AppOptions extends CallServices {
+  /** Largest checkpoint; by default as large as any body. */
+  readonly maxCheckpointBytes?: number;
   /** Whether the server is finishing its last requests. */
   readonly isDraining?: () => boolean;
 }
@@ -39,7 +42,7 @@ const SECURE_HEADERS = {
 } satisfies Parameters<typeof secureHeaders>[0];
 
 export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVariables }> {
-  const { compute, codec, isDraining = () => false } = options;
+  const { compute, codec, maxBodyBytes, isDraining = () => false } = options;
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const openApi = openApiDocument(offered);
@@ -54,6 +57,10 @@ export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVaria
   app.use(secureHeaders(SECURE_HEADERS));
 
   for (const call of offered) app.post(`/v1/${call.call}`, handlerOf(call, options));
+  app.route(
+    "/v1/sessions",
+    sessionRoutes({ maxCheckpointBytes: maxBodyBytes, ...options, isDraining }),
+  );
   app.get("/v1/methods", methodsHandler(methods, codec));
   app.get("/v1/device", deviceHandler(compute, codec));
   app.route("/health", healthRoutes(compute, isDraining));

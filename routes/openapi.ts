@@ -7,6 +7,7 @@ import * as z from "zod";
 import { MEDIA_TYPES } from "@/wire/mod.ts";
 import { PROBLEMS } from "./problem.ts";
 import { sharedComponents } from "./openapi_components.ts";
+import { sessionPaths } from "./session_openapi.ts";
 import type { StatelessCall } from "./stateless.ts";
 
 /** The status codes that any stateless call may answer beside 200. */
@@ -30,10 +31,12 @@ export function openApiDocument(calls: readonly StatelessCall[]): Record<string,
     servers: [{ url: "/" }],
     tags: [
       { name: "calls", description: "Stateless calls" },
+      { name: "sessions", description: "Running curvature of a model, kept through restarts" },
       { name: "server", description: "What runs, and whether it is well" },
     ],
     paths: {
       ...Object.fromEntries(calls.map((call) => [`/v1/${call.call}`, { post: operationOf(call) }])),
+      ...sessionPaths({ bothEncodings, idOf, problems }),
       "/v1/methods": { get: readOperation("methods", "Methods on offer", "MethodsAnswer") },
       "/v1/device": { get: readOperation("device", "The engine and its limits", "DeviceAnswer") },
       "/health/live": { get: healthOperation("live", "Whether the process turns", [500]) },

@@ -34,6 +34,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, titl
   "device-lost": [503, "The device was lost"],
   "draining": [503, "The server is stopping"],
   "store-full": [507, "The store is full"],
+  "store-damaged": [500, "The store is damaged"],
 };
 
 /** Seconds after which a 503 may have passed, where the error does not say. */

@@ -73,12 +73,13 @@ function withProblems(answer: Document, instance: string): Document {
   return { ...answer, layers: Object.fromEntries(layers) };
 }
 
-function timingOf({ timing }: Document): Record<string, number> {
+/** A document's timing, by stage. */
+export function timingOf({ timing }: Document): Record<string, number> {
   return (timing ?? {}) as Record<string, number>;
 }
 
 /** `{ wait_ms: 1.5 }` as `wait;dur=1.50`, the form of the W3C's Server-Timing. */
-function serverTiming(timing: Record<string, number>): string {
+export function serverTiming(timing: Record<string, number>): string {
   return Object.entries(timing)
     .map(([stage, ms]) => `${stage.replace(/_ms$/, "")};dur=${ms.toFixed(2)}`).join(", ");
 }

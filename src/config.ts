@@ -11,6 +11,11 @@ export interface Config {
   /** `auto`, `off`, or a library's path. */
   readonly blas: string;
   readonly maxBodyBytes: number;
+  readonly maxCheckpointBytes: number;
+  /** Folder of the store; `:memory:`: sessions end with the process. */
+  readonly data: string;
+  /** What sessions may take of the device, all together. */
+  readonly memoryBytes: number;
   /** Whether npx started this process: then its parents' end is this process's too. */
   readonly isUnderNpx: boolean;
 }
@@ -52,6 +57,21 @@ const SETTINGS = {
     fallback: "256",
     meaning: "largest request body, in MiB",
   },
+  maxCheckpointMb: {
+    name: "CURVD_MAX_CHECKPOINT_MB",
+    fallback: "2048",
+    meaning: "largest checkpoint that is taken, in MiB",
+  },
+  data: {
+    name: "CURVD_DATA",
+    fallback: "./data",
+    meaning: "folder in which sessions are kept; :memory: forgets them",
+  },
+  memoryMb: {
+    name: "CURVD_MEMORY_MB",
+    fallback: "4096",
+    meaning: "memory of the device that sessions may take, in MiB; others wait in the store",
+  },
 } satisfies Record<string, Setting>;
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|::1)$/;
@@ -77,6 +97,9 @@ export function readConfig(lookup: Lookup = Deno.env.get): Config {
     engine: oneOf(SETTINGS.engine, textOf, ["auto", "webgpu", "cpu"]),
     blas: textOf(SETTINGS.blas),
     maxBodyBytes: integer(SETTINGS.maxBodyMb, textOf, 1, 4096) * 2 ** 20,
+    maxCheckpointBytes: integer(SETTINGS.maxCheckpointMb, textOf, 1, 4096) * 2 ** 20,
+    data: textOf(SETTINGS.data),
+    memoryBytes: integer(SETTINGS.memoryMb, textOf, 1, 1_048_576) * 2 ** 20,
     isUnderNpx: lookup("npm_command") === "exec",
   });
 }

@@ -33,6 +33,7 @@ export type ErrorCode =
   | "device-lost"
   | "draining"
   | "store-full"
+  | "store-damaged" // what was read is not what was written
   | "internal";
 
 /** What a caller needs to mend the request; each appears in the problem document when present. */

@@ -16,6 +16,9 @@ Deno.test("without settings curvd listens on 127.0.0.1:5322 and chooses its engi
     engine: "auto",
     blas: "auto",
     maxBodyBytes: 256 * 2 ** 20,
+    maxCheckpointBytes: 2048 * 2 ** 20,
+    data: "./data",
+    memoryBytes: 4096 * 2 ** 20,
     isUnderNpx: false,
   });
   ok(Object.isFrozen(read()));
@@ -28,6 +31,9 @@ Deno.test("settings are read, and an empty one counts as absent", () => {
     CURVD_ENGINE: "cpu",
     CURVD_BLAS: "/usr/lib/libblas.so",
     CURVD_MAX_BODY_MB: "1",
+    CURVD_MAX_CHECKPOINT_MB: "3",
+    CURVD_DATA: "/var/lib/curvd",
+    CURVD_MEMORY_MB: "5",
     npm_command: "exec",
   });
   deepEqual(config, {
@@ -36,6 +42,9 @@ Deno.test("settings are read, and an empty one counts as absent", () => {
     engine: "cpu",
     blas: "/usr/lib/libblas.so",
     maxBodyBytes: 2 ** 20,
+    maxCheckpointBytes: 3 * 2 ** 20,
+    data: "/var/lib/curvd",
+    memoryBytes: 5 * 2 ** 20,
     isUnderNpx: true,
   });
 });

@@ -25,7 +25,7 @@ function command(program: string, args: string[], env: Record<string, string>): 
   return new Deno.Command(program, {
     args,
     cwd: ROOT,
-    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", ...env },
+    env: { NO_COLOR: "1", XDG_RUNTIME_DIR: "/tmp", CURVD_DATA: Deno.makeTempDirSync(), ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

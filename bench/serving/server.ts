@@ -16,7 +16,7 @@ export async function startServer(engine: "cpu" | "webgpu"): Promise<RunningServ
   const process = new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "serve"],
     cwd: new URL("../../", import.meta.url),
-    env: { CURVD_ENGINE: engine, CURVD_PORT: "0", NO_COLOR: "1" },
+    env: { CURVD_ENGINE: engine, CURVD_PORT: "0", CURVD_DATA: ":memory:", NO_COLOR: "1" },
     stdout: "piped",
     stderr: "null",
   }).spawn();

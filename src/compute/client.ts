@@ -4,6 +4,7 @@
  * @module
  */
 import { CurvdError, unpackError } from "@/errors.ts";
+import type { StoreWorker } from "@/sessions/mod.ts";
 import { buffersOf, type Document } from "@/wire/mod.ts";
 import type {
   CallName,
@@ -14,6 +15,7 @@ import type {
   Offer,
   ToWorker,
 } from "./protocol.ts";
+import type { SessionCall } from "./session_protocol.ts";
 
 /** Pauses before a Worker that died is started again: doubled at each failure in a row. */
 const FIRST_RESTART_MS = 100;
@@ -35,14 +37,15 @@ function openComputeWorker(): Worker {
  */
 export async function startCompute(
   settings: ComputeSettings,
-  open: OpenWorker = openComputeWorker,
+  { open = openComputeWorker, store }: { open?: OpenWorker; store?: StoreWorker } = {},
 ): Promise<Compute> {
-  const client = new ComputeClient(settings, open);
+  const client = new ComputeClient(settings, open, store);
   await client.start();
   return client;
 }
 
 type Reply = Document | DeviceReport;
+type Listener = Parameters<Compute["watch"]>[0];
 
 class ComputeClient implements Compute {
   offer: Offer = { calls: [], methods: [] };
@@ -55,10 +58,12 @@ class ComputeClient implements Compute {
   readonly #inFlight = new Map<number, PromiseWithResolvers<Reply>>();
   #idle = Promise.withResolvers<void>();
   #stopped = Promise.withResolvers<void>();
+  readonly #listeners = new Set<Listener>();
 
   constructor(
     private readonly settings: ComputeSettings,
     private readonly open: OpenWorker,
+    private readonly store?: StoreWorker,
   ) {}
 
   start(): Promise<void> {
@@ -82,6 +87,9 @@ class ComputeClient implements Compute {
           return started.resolve();
         case "failed":
           return fail(unpackError(data.error));
+        case "event":
+          for (const listener of this.#listeners) listener(data.session, data.event);
+          return;
         case "lost":
           return fail(new CurvdError("device-lost", `The device was lost: ${data.reason}`));
         default:
@@ -92,7 +100,13 @@ class ComputeClient implements Compute {
       event.preventDefault(); // unhandled, it would end the server
       fail(new CurvdError("device-lost", `The compute Worker died: ${event.message}`));
     });
-    worker.postMessage({ type: "start", settings: this.settings } satisfies ToWorker);
+    const { engine, blas, memoryBytes } = this.settings;
+    const settings = { engine, blas, memoryBytes };
+    const port = this.store?.connect(); // a new one each time: what a lost Worker had staged is taken back
+    worker.postMessage(
+      { type: "start", settings, store: port } satisfies ToWorker,
+      port ? [port] : [],
+    );
     return started.promise;
   }
 
@@ -114,6 +128,17 @@ class ComputeClient implements Compute {
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  async session(call: SessionCall): Promise<Document> {
+    const { id, answer } = this.#open();
+    this.#post({ type: "session", id, call }, buffersOf(call.request));
+    return await answer as Document;
+  }
+
+  watch(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   async device(): Promise<DeviceReport> {

@@ -8,6 +8,7 @@ import {
   type Layer,
   type LayerDescription,
   resolveLayer,
+  type Sizes,
   type Statistics,
 } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
@@ -65,8 +66,13 @@ export interface BatchFacts {
 
 const SYMMETRIC_FIELDS = ["A", "G", "A_inv", "G_inv"];
 
-/** Looks at everything a layer sent. @throws CurvdError naming the tensor at fault. */
-export function prepareLayer(wire: WireLayer, name: string): PreparedLayer {
+/**
+ * Looks at everything a layer sent.
+ *
+ * @param sizes what is known of it already: a session's layers keep their sizes.
+ * @throws CurvdError naming the tensor at fault.
+ */
+export function prepareLayer(wire: WireLayer, name: string, sizes: Sizes = {}): PreparedLayer {
   const tensors = Object.fromEntries(
     Object.entries(wire).filter((entry): entry is [string, WireTensor] => isTensor(entry[1])),
   );
@@ -74,7 +80,10 @@ export function prepareLayer(wire: WireLayer, name: string): PreparedLayer {
     Object.entries(tensors).map(([field, { shape }]) => [field, shape]),
   );
   const hasBackpropAxis = backpropAxis(wire, shapes);
-  const layer = resolveLayer(name, describe(wire), shapes, { backpropAxis: hasBackpropAxis });
+  const layer = resolveLayer(name, describe(wire), shapes, {
+    backpropAxis: hasBackpropAxis,
+    sizes,
+  });
 
   const symmetric: Record<string, SymmetricInput> = {};
   let maskedPlaces: number | null = null;
@@ -150,7 +159,8 @@ export function withoutGroups<T extends Tensor>(tensor: T): Tensor {
   return tensor.shape[0] === 1 ? reshape(tensor, tensor.shape.slice(1)) : tensor;
 }
 
-function describe(wire: WireLayer): LayerDescription {
+/** A description as curvature has it. */
+export function describe(wire: WireLayer): LayerDescription {
   switch (wire.kind) {
     case "dense":
       return {

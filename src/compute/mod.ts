@@ -7,4 +7,10 @@ export {
   type DeviceReport,
   type Offer,
 } from "./protocol.ts";
+export {
+  SESSION_CALLS,
+  type SessionCall,
+  type SessionCallName,
+  type SessionEvent,
+} from "./session_protocol.ts";
 export { startCompute } from "./client.ts";

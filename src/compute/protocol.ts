@@ -8,6 +8,7 @@
 import type { EngineFacts, EngineKind } from "@/engine/mod.ts";
 import type { PackedError } from "@/errors.ts";
 import type { Document } from "@/wire/mod.ts";
+import type { SessionCall, SessionEvent } from "./session_protocol.ts";
 
 /** The stateless calls of api.md, section 3, by the noun of their URL. */
 export const CALLS = [
@@ -28,6 +29,8 @@ export interface ComputeSettings {
   readonly engine: "auto" | EngineKind;
   /** `auto`, `off`, or a library's path. */
   readonly blas: string;
+  /** What sessions may take of the device, all together; absent: without bound. */
+  readonly memoryBytes?: number;
 }
 
 /** What the Worker can do: the HTTP thread asks it, so that it need not load the methods themselves. */
@@ -39,7 +42,9 @@ export interface Offer {
 
 /** Main thread → Worker. */
 export type ToWorker =
-  | { type: "start"; settings: ComputeSettings }
+  /** `store`: a port to the store's Worker; without one there are no sessions. */
+  | { type: "start"; settings: ComputeSettings; store?: MessagePort }
+  | { type: "session"; id: number; call: SessionCall }
   | { type: "call"; id: number; call: CallName; request: Document }
   | { type: "device"; id: number }
   | { type: "abort"; id: number }
@@ -52,6 +57,7 @@ export type FromWorker =
   | { type: "answer"; id: number; answer: Document }
   | { type: "error"; id: number; error: PackedError }
   | { type: "device"; id: number; report: DeviceReport }
+  | { type: "event"; session: string; event: SessionEvent }
   | { type: "lost"; reason: string }
   | { type: "stopped" };
 
@@ -76,6 +82,14 @@ export interface Compute {
     request: Document,
     options?: { signal?: AbortSignal },
   ): Promise<Document>;
+  /**
+   * Runs a call of sessions. One that changes something is not dropped when its client leaves: it was taken.
+   * @param call a document that its schema accepted; its tensors are given away.
+   * @throws CurvdError whatever the work threw; `device-lost`; `unsupported` where there is no store.
+   */
+  session(call: SessionCall): Promise<Document>;
+  /** Tells what happens to sessions, until the function it returns is called. */
+  watch(listener: (session: string, event: SessionEvent) => void): () => void;
   device(): Promise<DeviceReport>;
   /** Whether work can be taken now. */
   isReady(): boolean;

@@ -12,12 +12,20 @@ import { METHODS } from "@/curvature/mod.ts";
 import { type Engine, openEngine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import { buffersOf } from "@/wire/mod.ts";
+import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
+import { SessionHost } from "./session_host.ts";
 
 let engine: Engine;
 const aborted = new Set<number>();
 let last: Promise<void> = Promise.resolve();
+let host: SessionHost | undefined;
+let expiry: ReturnType<typeof setInterval> | undefined;
+let isPaying = false;
+
+/** How often sessions that nobody touches are looked for. */
+const EXPIRY_MS = 1000;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   switch (data.type) {
@@ -26,6 +34,10 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     case "call": {
       const taken = performance.now();
       return enqueue(() => answer(data, taken));
+    }
+    case "session": {
+      const taken = performance.now();
+      return enqueue(() => answerSession(data, taken));
     }
     case "device":
       return enqueue(() => {
@@ -46,9 +58,34 @@ function enqueue(work: () => Promise<void>): void {
   last = last.then(work);
 }
 
-async function start({ settings }: ToWorker & { type: "start" }): Promise<void> {
+/** What sessions have put off goes behind the calls that wait: a slice, then whoever came meanwhile, then the next. */
+function payDebts(): void {
+  if (isPaying || !host?.debt()) return;
+  isPaying = true;
+  enqueue(async () => {
+    isPaying = false;
+    try {
+      await host!.debt()?.();
+    } catch (error) {
+      console.error("Work put off for a session failed:", error);
+    }
+    payDebts();
+  });
+}
+
+async function start({ settings, store }: ToWorker & { type: "start" }): Promise<void> {
   try {
     engine = await openEngine(settings);
+    if (store) {
+      host = new SessionHost({
+        engine,
+        store: new StoreClient(store),
+        budgetBytes: settings.memoryBytes ?? Infinity,
+        emit: (session, event) => send({ type: "event", session, event }),
+      });
+      await host.start();
+      expiry = setInterval(() => enqueue(() => host!.expire().catch(report)), EXPIRY_MS);
+    }
     engine.lost.then((reason) => send({ type: "lost", reason }));
     send({ type: "ready", facts: engine.facts, offer: offer() });
   } catch (error) {
@@ -80,6 +117,31 @@ async function answer(
   }
 }
 
+async function answerSession(
+  { id, call }: ToWorker & { type: "session" },
+  taken: number,
+): Promise<void> {
+  const begun = performance.now();
+  try {
+    if (!host) throw new CurvdError("unsupported", "This server keeps no sessions");
+    const answer = await host.answer(call);
+    if (answer.timing) {
+      Object.assign(answer.timing, {
+        wait_ms: begun - taken,
+        total_ms: performance.now() - taken,
+      });
+    }
+    send({ type: "answer", id, answer }, buffersOf(answer));
+  } catch (error) {
+    send({ type: "error", id, error: packError(error) });
+  }
+  payDebts();
+}
+
+function report(error: unknown): void {
+  console.error("An idle session could not be ended:", error);
+}
+
 /** What the routes may offer: the calls there are, and the body of `GET /v1/methods`. */
 function offer(): Offer {
   const calls = Object.keys(CALL_HANDLERS) as CallName[];
@@ -97,6 +159,8 @@ function offer(): Offer {
 }
 
 async function stop(): Promise<void> {
+  clearInterval(expiry);
+  await host?.close().catch(report);
   await engine?.close();
   send({ type: "stopped" });
   self.close();

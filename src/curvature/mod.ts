@@ -59,3 +59,4 @@ export { applyForms, isDampingFree } from "./restore.ts";
 export * from "./running_average.ts";
 export * from "./shampoo.ts";
 export * from "./soap.ts";
+export { attributed, naming, sideBySide } from "./side_by_side.ts";

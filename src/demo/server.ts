@@ -18,7 +18,7 @@ export interface Server {
 export async function startServer(): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "serve"],
-    env: { CURVD_PORT: "0", NO_COLOR: "1" },
+    env: { CURVD_PORT: "0", CURVD_DATA: ":memory:", NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

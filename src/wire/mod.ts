@@ -28,6 +28,7 @@ export * from "./inverse_roots.ts";
 export * from "./plan.ts";
 export * from "./methods.ts";
 export * from "./device.ts";
+export * from "./session.ts";
 export * from "./problem.ts";
 export { Diagnostics, Timing } from "./answer.ts";
 export { CALL_SCHEMAS } from "./calls.ts";

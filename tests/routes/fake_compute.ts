@@ -1,5 +1,6 @@
 /** A compute side that answers what a test tells it to, and the app around it. */
 import { type CallName, CALLS, type Compute, type DeviceReport } from "../../src/compute/mod.ts";
+import { CurvdError } from "../../src/errors.ts";
 import { Codec, type Document, tensorOf } from "../../src/wire/mod.ts";
 import { createApp } from "../../routes/mod.ts";
 
@@ -31,6 +32,8 @@ export function fakeCompute(answer: Answering, more: Partial<Compute> = {}): Com
   return {
     offer: { calls: CALLS, methods: [{ method: "kfac", paper: "arXiv:1503.05671" }] },
     call: async (call, request, { signal } = {}) => await answer(call, request, signal),
+    session: () => Promise.reject(new CurvdError("unsupported", "This fake keeps no sessions")),
+    watch: () => () => {},
     device: () => Promise.resolve(DEVICE),
     isReady: () => true,
     close: () => Promise.resolve(),

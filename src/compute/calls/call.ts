@@ -7,6 +7,7 @@
  * @module
  */
 import { engine as tfEngine, type Tensor } from "@tensorflow/tfjs-core";
+import { attributed, naming, sideBySide } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import {
@@ -72,24 +73,9 @@ type Finish = NonNullable<Awaited<ReturnType<Work<unknown>>>["finish"]>;
 export function eachLayer<L>(
   work: (layer: L, name: string, linalg: LinearAlgebra) => Promise<LayerOutcome>,
 ): Work<L> {
-  return async (layers, linalg) => ({ outcomes: await sideBySide(layers, work, linalg) });
-}
-
-/** Starts every layer before waiting for any, so that their linear algebra meets in one batch. */
-export async function sideBySide<L, R>(
-  layers: ReadonlyMap<string, L>,
-  work: (layer: L, name: string, linalg: LinearAlgebra) => Promise<R>,
-  linalg: LinearAlgebra,
-): Promise<Map<string, R>> {
-  const entries = [...layers];
-  const outcomes = await Promise.allSettled(
-    entries.map(([name, layer]) => naming(name, () => work(layer, name, linalg))),
-  );
-  const failed = outcomes.find((outcome) => outcome.status === "rejected");
-  if (failed) throw failed.reason;
-  return new Map(
-    outcomes.map((outcome, i) => [entries[i][0], (outcome as PromiseFulfilledResult<R>).value]),
-  );
+  return async (layers, linalg) => ({
+    outcomes: await sideBySide(layers, (layer, name) => work(layer, name, linalg)),
+  });
 }
 
 /**
@@ -279,25 +265,6 @@ function finite(
       suggestion: serving ? `damping ${serving} would serve` : "a larger damping, or scaled inputs",
     },
   );
-}
-
-/** Runs something of one layer; its errors get the layer's name unless they have one. */
-async function naming<T>(layer: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const cause = attributed(error);
-    throw cause.facts.layer === undefined ? cause.with({ layer }) : cause;
-  }
-}
-
-/** Gives an error of linear algebra, which knows only a problem's name (`fc1.A`), its layer and tensor. */
-function attributed(error: unknown): CurvdError {
-  if (!(error instanceof CurvdError)) throw error;
-  const { problem, ...facts } = error.facts;
-  if (typeof problem !== "string") return error;
-  const [, layer, tensor] = /^(.*)\.(\w+)[^.]*$/.exec(problem) ?? [];
-  return new CurvdError(error.code, error.message, { ...facts, layer, tensor }, { cause: error });
 }
 
 /** A failed layer's `error`: what the problem document would say, without its HTTP side. */

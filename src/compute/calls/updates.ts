@@ -34,6 +34,7 @@ import {
   quadraticStep,
   type Samples,
   settleOptions,
+  sideBySide,
   weightedProduct,
 } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
@@ -46,7 +47,6 @@ import {
   documentOf,
   type LayerAnswer,
   type LayerOutcome,
-  sideBySide,
   type Work,
 } from "./call.ts";
 import { preconditionerOfForm } from "./update_forms.ts";
@@ -93,8 +93,7 @@ export async function updates(engine: Engine, request: UpdatesRequest): Promise<
       ? await solveModel(layers, method, options, linalg, isSweep)
       : await sideBySide(
         layers,
-        (layer, name, linalg) => solveLayer(layer, method, { name, linalg, options }, isSweep),
-        linalg,
+        (layer, name) => solveLayer(layer, method, { name, linalg, options }, isSweep),
       );
     return answer(layers, solved, request, isSweep);
   };

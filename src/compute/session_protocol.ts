@@ -1,0 +1,43 @@
+/**
+ * What the HTTP thread asks of sessions.
+ *
+ * @module
+ */
+import type { Document } from "@/wire/mod.ts";
+
+/** The calls of api.md, section 4. */
+export const SESSION_CALLS = [
+  "create",
+  "list",
+  "inspect",
+  "patch",
+  "delete",
+  "statistics",
+  "refresh",
+  "updates",
+  "steps",
+  "reports",
+  "factors",
+  "preconditioner",
+  "checkpoint",
+  "restore",
+] as const;
+export type SessionCallName = typeof SESSION_CALLS[number];
+
+/** One of them, with what its headers say. */
+export interface SessionCall {
+  readonly call: SessionCallName;
+  /** Id of the session; absent where it has none yet. */
+  readonly session?: string;
+  readonly request: Document;
+  /** `Idempotency-Key`, and a digest of what came under it. */
+  readonly key?: { readonly key: string; readonly hash: string };
+  /** `If-Match`: the revision that the change is meant for. */
+  readonly revision?: number;
+}
+
+/** What happens to a session, for those who watch it. */
+export interface SessionEvent {
+  readonly event: "refresh" | "step" | "deleted";
+  readonly [fact: string]: unknown;
+}

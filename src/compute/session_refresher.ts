@@ -1,0 +1,145 @@
+/**
+ * A refresh beside the steps: layer by layer, so that a step waits for one slice at the most.
+ *
+ * It works on the averages as they were when it was due. Steps go on with the old preconditioner; what they take into the
+ * averages, and into S of EKFAC, is theirs to keep: S is turned into the new basis when that is installed.
+ *
+ * @module
+ */
+import { dispose, type Tensor3D } from "@tensorflow/tfjs-core";
+import { mapNamed, type NamedTensors, transported } from "@/curvature/mod.ts";
+import type { Engine } from "@/engine/mod.ts";
+import type { Report, Stack } from "@/linalg/mod.ts";
+import {
+  formsOf,
+  type Identity,
+  type LayerState,
+  NO_TENSORS,
+  type Refreshed,
+  refreshed,
+  type SessionState,
+  withLayers,
+} from "@/sessions/mod.ts";
+import { layerOfDescription } from "./session_layers.ts";
+import { disposeBut, transact } from "./session_transaction.ts";
+
+export class Refresher {
+  #captured: SessionState;
+  readonly #waiting: string[][];
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly identity: Identity,
+    state: SessionState,
+  ) {
+    this.#captured = capture(state);
+    const names = [...state.layers].filter(([, { batches }]) => batches > 0).map(([name]) => name);
+    const isCoupled = identity.method === "kfac_tridiagonal" ||
+      identity.method === "kfac_two_level";
+    this.#waiting = isCoupled ? [names] : names.map((name) => [name]);
+  }
+
+  /** Holds on to the averages of now. */
+  static begin(engine: Engine, identity: Identity, state: SessionState): Refresher {
+    return new Refresher(engine, identity, state);
+  }
+
+  /** The revision whose averages these are. */
+  get of(): number {
+    return this.#captured.revision;
+  }
+
+  /** Does a slice. @returns whether there is more to do. @throws CurvdError what the linear algebra threw. */
+  async advance(): Promise<boolean> {
+    const names = this.#waiting.shift();
+    if (names !== undefined) {
+      const { identity } = this;
+      const captured = this.#captured;
+      const { state } = await transact(this.engine, async (linalg) => {
+        const made = await formsOf(captured, {
+          identity,
+          linalg,
+          layerOf: (name) => layerOfDescription(name, captured.layers.get(name)!.description),
+          mayDefer: false,
+          retains: false,
+        }, new Set(names));
+        const layers = [...made].map(([name, { forms, reports }]) =>
+          [name, { ...captured.layers.get(name)!, forms, diagnostics: { ...reports } }] as const
+        );
+        return {
+          state: withLayers(captured, layers),
+          read: {},
+          finish: () => ({ answer: null }),
+        };
+      });
+      this.#captured = state;
+    }
+    return this.#waiting.length > 0;
+  }
+
+  async finish(): Promise<void> {
+    while (await this.advance());
+  }
+
+  /** The current state with the new preconditioner; its new tensors belong to the caller. */
+  installed(current: SessionState, retains: boolean): SessionState {
+    const made: Refreshed = new Map(
+      [...this.#captured.layers].filter(([, { forms }]) => Object.keys(forms).length > 0)
+        .map(([name, captured]) => {
+          const forms = this.#carried(captured, current.layers.get(name)!);
+          return [name, {
+            forms,
+            reports: captured.diagnostics as Readonly<Record<string, Report[]>>,
+          }];
+        }),
+    );
+    const next = refreshed(current, made, { retains });
+    // what drift is measured from, and two-level K-FAC's batch, are those of the averages that were refreshed
+    const layers = [...made.keys()].map((name) => {
+      const layer = next.layers.get(name)!;
+      const { averages, raw } = this.#captured.layers.get(name)!;
+      dispose({ ...layer.reference });
+      dispose({ ...layer.rawOfForms?.batch });
+      const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => tensor.clone());
+      return [name, {
+        ...layer,
+        reference: current.settings.refresh.drift === null ? NO_TENSORS : cloned(averages),
+        rawOfForms: raw && { ...raw, batch: cloned(raw.batch) },
+      }] as const;
+    });
+    return { ...withLayers(next, layers), age: current.age - this.#captured.age };
+  }
+
+  /** The new forms, with S of EKFAC carried over from what the steps have made of it. */
+  #carried({ forms }: LayerState, current: LayerState): NamedTensors {
+    const copied = mapNamed(forms, (tensor) => tensor.clone());
+    const isCarried = "S" in copied && "S" in current.forms &&
+      (this.identity.scalings === "batch_gradient" || current.source === "samples");
+    if (!isCarried) return copied;
+    copied.S.dispose();
+    const basisOf = (of: NamedTensors) => ({ Q_A: of.Q_A as Stack, Q_G: of.Q_G as Stack });
+    const S = transported(current.forms.S as Tensor3D, basisOf(current.forms), basisOf(copied));
+    return { ...copied, S };
+  }
+
+  dispose(): void {
+    disposeBut(this.#captured, null);
+  }
+}
+
+/** The averages of a state, as tensors of one's own; nothing is copied on the device. */
+function capture(state: SessionState): SessionState {
+  const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => tensor.clone());
+  const layers = [...state.layers].map(([name, layer]) =>
+    [name, {
+      ...layer,
+      averages: cloned(layer.averages),
+      forms: NO_TENSORS,
+      raw: layer.raw && { ...layer.raw, batch: cloned(layer.raw.batch) },
+      rawOfForms: null,
+      reference: NO_TENSORS,
+      previous: NO_TENSORS,
+    }] as const
+  );
+  return { ...withLayers(state, layers), retained: null };
+}

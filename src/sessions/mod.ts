@@ -1,0 +1,12 @@
+/**
+ * Sessions: running curvature of a model, its transitions, and how it is kept.
+ *
+ * @module
+ */
+export * from "./configuration.ts";
+export * from "./state.ts";
+export type { Observation } from "./running.ts";
+export * from "./transition.ts";
+export * from "./store.ts";
+export { startStore, StoreClient, type StoreWorker } from "./store_client.ts";
+export * from "./checkpoint.ts";

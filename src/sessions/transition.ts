@@ -1,0 +1,300 @@
+/**
+ * What a session's calls do to its state, on the device: pure, from one state to the next.
+ *
+ * Each runs inside a tensor scope of its caller's and may run again (a rescue in float64), so nothing here is installed, written
+ * or disposed.
+ *
+ * @module
+ */
+import { div, max, norm, type Scalar, stack, sub, type Tensor3D } from "@tensorflow/tfjs-core";
+import {
+  isDampingFree,
+  type Layer,
+  mapNamed,
+  type MethodName,
+  type NamedTensors,
+} from "@/curvature/mod.ts";
+import { CurvdError } from "@/errors.ts";
+import type { LinearAlgebra, Report } from "@/linalg/mod.ts";
+import {
+  type Identity,
+  isGradientMethod,
+  optionsOf,
+  SHAMPOO_ROOT,
+  soapOptionsOf,
+} from "./configuration.ts";
+import { observeShampoo, refreshShampoo, stepSoapLayers } from "./gradient_running.ts";
+import {
+  type Observation,
+  observe,
+  precondition,
+  refresh,
+  track,
+  trackGradients,
+  type Work,
+} from "./running.ts";
+import { type LayerState, NO_TENSORS, type SessionState, withLayers } from "./state.ts";
+
+/** What every transition is given. */
+export interface Setting {
+  readonly identity: Identity;
+  readonly linalg: LinearAlgebra;
+  /** A layer with all the sizes known so far. */
+  readonly layerOf: (name: string) => Layer;
+  /** Whether a refresh that is due may wait (mode async, and one preconditioner is there). */
+  readonly mayDefer: boolean;
+  /** Whether the last preconditioner is kept for answers given again. */
+  readonly retains: boolean;
+}
+
+/** Forms of layers, and what is known of their error. */
+export type Refreshed = ReadonlyMap<
+  string,
+  { readonly forms: NamedTensors; readonly reports: Readonly<Record<string, Report[]>> }
+>;
+
+/** A state after observations. */
+export interface Taken {
+  readonly state: SessionState;
+  /** Whether this call made a preconditioner. */
+  readonly isRefreshed: boolean;
+  /** Whether one is due that was not made, as it may wait. */
+  readonly isDue: boolean;
+}
+
+/** A gradient of one layer: V, and the examples it is the mean of where that is known. */
+export interface Gradient {
+  readonly V: Tensor3D;
+  readonly examples: number | null;
+}
+
+/** Takes a batch (or none, in a step of gradients alone), and refreshes where that is due. */
+export async function takeStatistics(
+  state: SessionState,
+  observations: ReadonlyMap<string, Observation>,
+  setting: Setting,
+): Promise<Taken> {
+  const work = workOf(state, setting);
+  const isEmpty = observations.size === 0;
+  const observed = isEmpty
+    ? state
+    : withLayers(state, await observe(state.layers, observations, work));
+  const isBlank = isEmpty && [...state.layers.values()].every(({ batches }) => batches === 0);
+  const isDue = !isBlank && await refreshIsDue(observed, [...observations.keys()], setting.linalg);
+  const lacks = [...observations.keys()].some((name) => isUnknown(observed.layers.get(name)!));
+  if (isDue && !(setting.mayDefer && state.version > 0 && !lacks)) {
+    const made = await refresh(observed.layers, observations, setting.layerOf, work);
+    return { state: refreshed(observed, made, setting), isRefreshed: true, isDue: false };
+  }
+  const tracked = withLayers(observed, track(observed.layers, observations, work));
+  return { state: { ...tracked, age: state.age + 1 }, isRefreshed: false, isDue };
+}
+
+/** Takes gradients into what needs nothing else: Shampoo's averages. */
+export async function takeGradients(
+  state: SessionState,
+  gradients: ReadonlyMap<string, Gradient>,
+  setting: Setting,
+): Promise<Taken> {
+  const { settings: { decay } } = state;
+  const V = new Map([...gradients].map(([name, { V }]) => [name, V]));
+  const observed = withLayers(state, observeShampoo(state.layers, V, decay));
+  const lacks = [...V.keys()].some((name) => isUnknown(observed.layers.get(name)!));
+  const isDue = await refreshIsDue(observed, [...V.keys()], setting.linalg);
+  if (isDue && !(setting.mayDefer && state.version > 0 && !lacks)) {
+    return { state: await refreshAll(observed, setting), isRefreshed: true, isDue: false };
+  }
+  return { state: { ...observed, age: state.age + 1 }, isRefreshed: false, isDue };
+}
+
+/** A new preconditioner from the averages as they are. @throws CurvdError `conflict` where there are none. */
+export async function refreshAll(state: SessionState, setting: Setting): Promise<SessionState> {
+  return refreshed(state, await formsOf(state, setting), setting);
+}
+
+/** The forms of a state's averages: what is costly of a refresh. @param only some of its layers. */
+export function formsOf(
+  state: SessionState,
+  setting: Setting,
+  only?: ReadonlySet<string>,
+): Promise<Refreshed> {
+  const { identity: { method, root = SHAMPOO_ROOT }, linalg, layerOf } = setting;
+  if (method === "soap") {
+    throw new CurvdError("unsupported", "SOAP turns its basis in its own steps alone", {
+      value: "soap",
+      suggestion: "refresh.every is its period",
+    });
+  }
+  if ([...state.layers.values()].every(({ batches }) => batches === 0)) {
+    throw new CurvdError("conflict", "The session has no statistics yet", {
+      suggestion: "send statistics, or a step",
+    });
+  }
+  const layers = only
+    ? new Map([...state.layers].filter(([name]) => only.has(name)))
+    : state.layers;
+  if (method === "shampoo") {
+    return refreshShampoo(layers, root, optionsOf(setting.identity, state.damping), linalg);
+  }
+  return refresh(layers, new Map(), layerOf, workOf(state, setting));
+}
+
+/** The state with a new preconditioner, of the averages it has. */
+export function refreshed(
+  state: SessionState,
+  made: Refreshed,
+  { retains }: Pick<Setting, "retains">,
+): SessionState {
+  const { settings: { refresh: { drift } } } = state;
+  const next = withLayers(
+    state,
+    [...made].map(([name, { forms, reports }]) => {
+      const layer = state.layers.get(name)!;
+      const { raw } = layer;
+      return [name, {
+        ...layer,
+        forms,
+        diagnostics: reports as Record<string, unknown>,
+        reference: drift === null
+          ? NO_TENSORS
+          : mapNamed(layer.averages, (tensor) => tensor.clone()),
+        rawOfForms: raw && { ...raw, batch: mapNamed(raw.batch, (tensor) => tensor.clone()) },
+      }] as const;
+    }),
+  );
+  return {
+    ...next,
+    version: state.version + 1,
+    age: 0,
+    isStale: false,
+    retained: keep(state, retains),
+  };
+}
+
+function keep(state: SessionState, retains: boolean): SessionState["retained"] {
+  if (!retains || state.version === 0) return null;
+  return {
+    version: state.version,
+    forms: new Map([...state.layers].map(([name, { forms }]) => [name, forms])),
+  };
+}
+
+/** A step of SOAP. */
+export async function stepSoapSession(
+  state: SessionState,
+  gradients: ReadonlyMap<string, Gradient>,
+  { identity, linalg }: Setting,
+): Promise<{ state: SessionState; updates: Map<string, Tensor3D>; isFirst: boolean }> {
+  const steps = await stepSoapLayers(
+    state.layers,
+    new Map([...gradients].map(([name, { V }]) => [name, V])),
+    soapOptionsOf(identity, state.settings, state.damping),
+    optionsOf(identity, state.damping),
+    linalg,
+  );
+  const all = [...steps];
+  const isTurned = all.some(([, step]) => step.isTurned);
+  return {
+    state: {
+      ...withLayers(state, all.map(([name, step]) => [name, step.state])),
+      version: state.version + Number(isTurned),
+      age: isTurned ? 0 : state.age + 1,
+    },
+    updates: new Map(all.map(([name, { update }]) => [name, update])),
+    isFirst: all.some(([, { isFirst }]) => isFirst),
+  };
+}
+
+/** EKFAC-ra: takes the step's gradients into S. @throws CurvdError where nothing tells how many examples they are of. */
+export function trackStepGradients(
+  state: SessionState,
+  gradients: ReadonlyMap<string, Gradient>,
+  setting: Setting,
+): SessionState {
+  if (setting.identity.scalings !== "batch_gradient") return state;
+  const known = new Map(
+    [...gradients].map(([name, { V, examples }]) => {
+      if (examples !== null) return [name, { V, examples }];
+      throw new CurvdError(
+        "invalid-request",
+        `Layer "${name}": scalings batch_gradient needs the number of examples of the gradient`,
+        { layer: name, pointer: `/layers/${name}/samples`, suggestion: "state samples" },
+      );
+    }),
+  );
+  return withLayers(state, trackGradients(state.layers, known, workOf(state, setting)));
+}
+
+/** Updates of gradients by the state's preconditioner. */
+export function updatesOf(
+  state: SessionState,
+  gradients: ReadonlyMap<string, Gradient>,
+  { identity, linalg, layerOf }: Pick<Setting, "identity" | "linalg" | "layerOf">,
+): Promise<Map<string, Tensor3D>> {
+  return precondition(
+    state.layers,
+    new Map([...gradients].map(([name, { V }]) => [name, V])),
+    layerOf,
+    {
+      method: identity.method as MethodName,
+      options: optionsOf(identity, state.damping),
+      linalg,
+    },
+  );
+}
+
+/** Whether every preconditioner of a state takes another λ as it is. */
+export function takesAnyDamping({ layers }: SessionState): boolean {
+  return [...layers.values()].every(({ forms }) =>
+    Object.keys(forms).length === 0 || isDampingFree(forms)
+  );
+}
+
+/** Whether a layer has no preconditioner. */
+export function isUnknown({ forms }: LayerState): boolean {
+  return Object.keys(forms).length === 0;
+}
+
+function workOf(state: SessionState, { identity, linalg }: Setting): Work {
+  const { method } = identity;
+  if (isGradientMethod(method)) {
+    throw new CurvdError("unsupported", `${method} takes gradients alone, by steps`, {
+      value: method,
+      suggestion: "send each layer's gradient to steps",
+    });
+  }
+  return {
+    method: method as MethodName,
+    options: optionsOf(identity, state.damping),
+    decay: state.settings.decay,
+    scalings: identity.scalings ?? "per_example",
+    linalg,
+  };
+}
+
+/** Whether the state, a batch later than its counters, is due for a refresh. */
+async function refreshIsDue(
+  { version, age, isStale, settings: { refresh: { every, drift } }, layers }: SessionState,
+  observed: readonly string[],
+  linalg: LinearAlgebra,
+): Promise<boolean> {
+  if (version === 0 || isStale || (every !== null && age + 1 >= every)) return true;
+  if (observed.some((name) => isUnknown(layers.get(name)!))) return true;
+  if (drift === null) return false;
+  return await driftOf([...layers.values()], linalg) > drift;
+}
+
+/** The largest `‖X − X₀‖_F/‖X₀‖_F` of the averages since the last refresh; 0 where nothing is known of it. */
+export async function driftOf(
+  layers: readonly LayerState[],
+  linalg: Pick<LinearAlgebra, "numbers">,
+): Promise<number> {
+  const drifts = layers.flatMap(({ averages, reference }) =>
+    Object.entries(reference).filter(([, { size }]) => size > 1).map(([name, X0]) =>
+      div(norm(sub(averages[name], X0)), norm(X0))
+    )
+  );
+  if (drifts.length === 0) return 0;
+  const [largest] = await linalg.numbers([max(stack(drifts)) as Scalar]);
+  return largest;
+}
