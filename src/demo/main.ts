@@ -16,9 +16,14 @@ import { startServer } from "./server.ts";
 const options = optionsOrExit();
 const { facts } = await openEngine({ engine: "cpu", blas: "auto" });
 const server = options.server === undefined ? await startServer() : undefined;
-const stopped = () => void server?.stop().then(() => Deno.exit(130));
-Deno.addSignalListener("SIGINT", stopped);
-if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stopped);
+const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+for (const signal of signals) {
+  Deno.addSignalListener(signal, async () => {
+    console.error(`\nThe demo stops: ${signal}`);
+    await server?.stop();
+    Deno.exit(130);
+  });
+}
 try {
   const client = new CurvdClient(server?.url ?? options.server!);
   const { engine, reason, blas } = await client.device();
