@@ -11,6 +11,9 @@ import { shuffled } from "./shuffle.ts";
 
 export const BATCH_SIZE = 512;
 
+/** Steps between turns of the event loop, which a step on the CPU alone never lets happen. */
+const TURN_EVERY = 10;
+
 /** What is trained on, and what it is judged by. */
 export interface Task {
   readonly training: Digits;
@@ -68,6 +71,7 @@ export async function run(
     }
     onStep(isMarked ? marks.at(-1) : undefined);
     if (isMarked && !Number.isFinite(marks.at(-1)!.trainingLoss)) break;
+    if (step % TURN_EVERY === 0) await eventLoopTurn();
   }
   trainer.dispose();
   model.dispose();
@@ -76,6 +80,11 @@ export async function run(
 
 function markOf(step: number, seconds: number, judged: Score, test: Score): Mark {
   return { step, seconds, trainingLoss: judged.loss, testAccuracy: test.accuracy };
+}
+
+/** Lets signals and closed connections be noticed. */
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** Whole batches without end, in a new order each epoch. */
