@@ -59,8 +59,8 @@ export function targetOf(c: Context): Pick<SessionCall, "session"> {
 /** `Idempotency-Key` and `If-Match`. */
 export function headersOf(c: Context, digest: string): Pick<SessionCall, "key" | "revision"> {
   const key = c.req.header("idempotency-key");
-  if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw new CurvdError("invalid-request", "An Idempotency-Key has 1 to 255 visible characters", {
+  if (key !== undefined && !/^[\x20-\x7e]{1,255}$/.test(key)) {
+    throw new CurvdError("invalid-request", "An Idempotency-Key has 1 to 255 characters of ASCII", {
       value: key.slice(0, 60),
     });
   }

@@ -42,19 +42,26 @@ export class SqliteStore {
    */
   constructor(private readonly path: string) {
     this.#database = this.#guarded(() => new DatabaseSync(path));
-    this.#guarded(() => {
-      for (
-        const setting of [
-          "page_size = 16384",
-          "locking_mode = EXCLUSIVE", // a second server on the same file would serve what is not so
-          "journal_mode = WAL",
-          "synchronous = FULL",
-          `journal_size_limit = ${LOG_LIMIT_BYTES}`,
-        ]
-      ) this.#database.exec(`PRAGMA ${setting}`);
-      migrate(this.#database, path);
-      this.#database.exec("BEGIN IMMEDIATE; COMMIT"); // takes the lock
-    });
+    try {
+      this.#prepare();
+    } catch (error) {
+      this.#database.close(); // and with it the lock
+      throw this.#named(error);
+    }
+  }
+
+  #prepare(): void {
+    for (
+      const setting of [
+        "page_size = 16384",
+        "locking_mode = EXCLUSIVE", // a second server on the same file would serve what is not so
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        `journal_size_limit = ${LOG_LIMIT_BYTES}`,
+      ]
+    ) this.#database.exec(`PRAGMA ${setting}`);
+    migrate(this.#database, this.path);
+    this.#database.exec("BEGIN IMMEDIATE; COMMIT"); // takes the lock
   }
 
   sessions(): StoredSession[] {
