@@ -46,7 +46,7 @@ export async function approximationErrors(
       eachLayer(async (prepared, name, linalg) => {
         const { examples, gradientScale, fisher } = prepared.batch!;
         const contextOf = (method: MethodName): Context => ({
-          name: `${name}.${method}`,
+          name,
           linalg,
           options: { ...settleOptions(method, {}), tkfacLocations: prepared.tkfacLocations },
         });
