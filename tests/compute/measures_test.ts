@@ -1,5 +1,5 @@
 /** The calls that measure instead of preconditioning: Kronecker terms, errors of approximations, plans. */
-import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { call, callLayer, numbers, refused } from "../support/calls.ts";
 import { cpuTest } from "../support/cpu.ts";
 import { distance, norm, singularValues } from "../support/dense.ts";
@@ -128,7 +128,8 @@ cpuTest("a layer that fails among approximation-errors is named as it was sent",
   const layers = { "net.0.fc": { ...rest, inputs: huge }, good: withoutGradient(LAYERS.dense) };
   const request = { layers, methods: ["ekfac"], on_error: "skip" };
   const answer = await call(engine, "approximation-errors", request);
-  ok(answer.layers!["net.0.fc"].error, "squares beyond float32 were answered");
+  const { error } = answer.layers!["net.0.fc"] as { error?: { facts: { layer: string } } };
+  equal(error?.facts.layer, "net.0.fc", "squares beyond float32 were answered");
   ok(answer.layers!.good.errors);
 });
 
