@@ -18,15 +18,7 @@ import {
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
-import {
-  frobeniusNorm,
-  gram,
-  type Report,
-  scaleEach,
-  type Stack,
-  trace,
-  transposeEach,
-} from "@/linalg/mod.ts";
+import { gram, type Report, scaleEach, type Stack, transposeEach } from "@/linalg/mod.ts";
 import { piOfSizes, type PiRule, shifts, sizeOfFactor } from "./damping.ts";
 import type { Context, Preconditioner } from "./method.ts";
 import type { Samples } from "./samples.ts";

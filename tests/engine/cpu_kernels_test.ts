@@ -21,7 +21,7 @@ import {
   transpose,
   where,
 } from "@tensorflow/tfjs-core";
-import { deepEqual, equal, ok, throws } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { originalKernel } from "@/engine/cpu/kernels/kernel.ts";
 import { gram } from "@/linalg/matrix.ts";

@@ -1,4 +1,4 @@
-import { equal, match, ok, rejects } from "node:assert/strict";
+import { match, ok, rejects, strictEqual as equal } from "node:assert/strict";
 import { openEngine } from "@/engine/mod.ts";
 
 /** Runs with a WebGPU that offers this adapter, or none. */

@@ -1,4 +1,4 @@
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { probeAdapter } from "@/engine/mod.ts";
 import { PROVEN_VERSIONS } from "../../src/engine/webgpu/staging.ts";

@@ -2,7 +2,12 @@
  * The bars of the cpu engine's linear algebra, against float64, with a BLAS and without.
  */
 import { dispose, scalar, tensor1d, tensor3d, tidy } from "@tensorflow/tfjs-core";
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import fc from "fast-check";
 import { CurvdError } from "@/errors.ts";
 import type { CpuEngine } from "@/engine/mod.ts";

@@ -5,7 +5,7 @@
  * They differ in what they accept: Tint refuses a barrier in non-uniform flow and workgroup memory
  * over 16 KiB, which naga lets pass; naga refuses what it does not know yet.
  */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 

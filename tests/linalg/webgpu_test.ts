@@ -2,7 +2,12 @@
  * The WebGPU linear algebra against float64, at the edges of its tiles, by property, and on the
  * inputs that break eigensolvers.
  */
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { dispose, scalar, type Tensor, tensor1d, tensor3d } from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import type { CurvdError } from "@/errors.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import { memory } from "@tensorflow/tfjs-core";
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { openWebGpuEngine, probeAdapter, type WebGpuEngine } from "@/engine/mod.ts";
 import { reference } from "./reference.ts";
 

@@ -174,4 +174,8 @@ export const NORMALISATIONS: Record<string, RequestLayer> = {
 };
 
 /** The layers whose Fisher block is approximated by Kronecker products. */
-export const KRONECKER_LAYERS: Record<string, RequestLayer> = { ...DENSE_LAYERS, ...SHARED_LAYERS, ...CONV_LAYERS };
+export const KRONECKER_LAYERS: Record<string, RequestLayer> = {
+  ...DENSE_LAYERS,
+  ...SHARED_LAYERS,
+  ...CONV_LAYERS,
+};

@@ -4,7 +4,7 @@
  * @module
  */
 import { memory } from "@tensorflow/tfjs-core";
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { type CpuEngine, openEngine } from "@/engine/mod.ts";
 
 const hasBlas = (await openEngine({ engine: "cpu", blas: "auto" })).facts.blas !== null;
