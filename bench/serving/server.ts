@@ -11,12 +11,15 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Starts `main.ts` on a free port and waits until it listens. */
-export async function startServer(engine: "cpu" | "webgpu"): Promise<RunningServer> {
+/** Starts `main.ts` on a free port and waits until it listens. @param data folder of its store. */
+export async function startServer(
+  engine: "cpu" | "webgpu",
+  data = ":memory:",
+): Promise<RunningServer> {
   const process = new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "serve"],
     cwd: new URL("../../", import.meta.url),
-    env: { CURVD_ENGINE: engine, CURVD_PORT: "0", CURVD_DATA: ":memory:", NO_COLOR: "1" },
+    env: { CURVD_ENGINE: engine, CURVD_PORT: "0", CURVD_DATA: data, NO_COLOR: "1" },
     stdout: "piped",
     stderr: "null",
   }).spawn();

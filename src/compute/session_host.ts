@@ -19,6 +19,7 @@ import {
   type Head,
   headOf,
   type Identity,
+  leastBytesOf,
   newState,
   type SessionState,
   stateOf,
@@ -70,8 +71,8 @@ export interface Live {
 }
 
 /** Recovery is bounded by these: a log beyond either is replaced by a snapshot. */
-const LOG_LIMIT_BYTES = 64 * 2 ** 20;
-const LOG_LIMIT_MS = 1500;
+const LOG_LIMIT_BYTES = 256 * 2 ** 20;
+const LOG_LIMIT_MS = 5000;
 
 export interface HostOptions {
   readonly engine: Engine;
@@ -219,6 +220,7 @@ export class SessionHost {
       });
     }
     const { identity, settings, damping } = configurationOf(request);
+    this.#expectToFit(leastBytesOf(identity));
     const state = newState(identity.layers, settings, damping);
     const live = newLive(id, identity, state);
     const answer = inspection(live);

@@ -8,7 +8,7 @@
  */
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { METHODS } from "@/curvature/mod.ts";
+import { GRADIENT_METHODS, METHODS } from "@/curvature/mod.ts";
 import { type Engine, openEngine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import { buffersOf } from "@/wire/mod.ts";
@@ -145,8 +145,10 @@ function report(error: unknown): void {
 /** What the routes may offer: the calls there are, and the body of `GET /v1/methods`. */
 function offer(): Offer {
   const calls = Object.keys(CALL_HANDLERS) as CallName[];
-  const methods = Object.entries(METHODS).map(([method, entry]) => ({
+  const offered = { ...METHODS, ...(host ? GRADIENT_METHODS : {}) };
+  const methods = Object.entries(offered).map(([method, entry]) => ({
     method,
+    ...(method in METHODS ? {} : { sessions_only: true }),
     approximation: entry.approximation,
     paper: entry.paper,
     layers: entry.layers,

@@ -188,6 +188,28 @@ export const METHODS: Readonly<Record<MethodName, MethodEntry>> = {
   },
 };
 
+/** What sessions offer beside these: methods of gradients alone, whose state no stateless call could have. */
+export const GRADIENT_METHODS: Readonly<Record<"shampoo" | "soap", MethodEntry>> = {
+  shampoo: {
+    approximation: "(L + εI)^(−1/p) and (R + εI)^(−1/p) of the gradients' own second moments",
+    paper: "Gupta et al. 2018, arXiv:1802.09568; Anil et al. 2020, arXiv:2002.09018",
+    dampingRules: [],
+    takesPower: false,
+    parameters: { root: 4 },
+    layers: ["dense", "conv2d"],
+    isCoupled: false,
+  },
+  soap: {
+    approximation: "Adam in Shampoo's eigenbasis",
+    paper: "Vyas et al. 2024, arXiv:2409.11321",
+    dampingRules: [],
+    takesPower: false,
+    parameters: { beta1: 0.95, beta2: 0.95, damping: 1e-8 },
+    layers: ["dense", "conv2d"],
+    isCoupled: false,
+  },
+};
+
 const LAYER_METHODS: Partial<Record<MethodName, LayerMethod<Samples, unknown>>> = {
   kfac,
   ekfac,

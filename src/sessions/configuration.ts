@@ -166,5 +166,25 @@ function sorted(value: unknown): unknown {
   );
 }
 
-/** A layer's description with nothing but sizes that a session has learned. */
-export type KnownLayer = SessionLayer & { kernel_size?: [number, number] };
+/** Bytes that a session will hold at the least, of the layers whose sizes are stated: averages, and forms of the same sizes. */
+export function leastBytesOf({ method, layers }: Identity): number {
+  const hasScalings = method === "ekfac" || method === "tekfac" || method === "soap";
+  return Object.values(layers).reduce((sum, layer) => {
+    const sides = sidesOf(layer);
+    if (sides === null || method === "mbf") return sum;
+    const { groups, dIn, dOut } = sides;
+    const output = method === "foof" ? 0 : dOut ** 2;
+    return sum + 4 * groups * (2 * (dIn ** 2 + output) + Number(hasScalings) * dIn * dOut);
+  }, 0);
+}
+
+function sidesOf(layer: SessionLayer): { groups: number; dIn: number; dOut: number } | null {
+  if (layer.kind === "dense" && layer.d_in && layer.d_out) {
+    return { groups: 1, dIn: layer.d_in + Number(layer.bias), dOut: layer.d_out };
+  }
+  if (layer.kind === "conv2d" && layer.c_in && layer.c_out && layer.kernel_size) {
+    const { groups, c_in, c_out, kernel_size: [kh, kw], bias } = layer;
+    return { groups, dIn: c_in / groups * kh * kw + Number(bias), dOut: c_out / groups };
+  }
+  return null;
+}

@@ -277,3 +277,16 @@ cpuTest(
       equal((await send("GET", "/kept")).status, 200);
     }),
 );
+
+cpuTest(
+  "a session that can never fit is refused at creation, with the figures",
+  (engine) =>
+    withSessions(engine, async ({ expect, send }) => {
+      const layer = { kind: "dense", bias: false, d_in: 100, d_out: 50 };
+      const { status, body } = await send("POST", "", { layers: { fc: layer }, damping: 1 });
+      equal(status, 413);
+      equal(body.value, 2 * 4 * (100 ** 2 + 50 ** 2));
+      equal(body.limit, 50_000);
+      await expect("POST", "", { layers: { fc: { ...layer, d_in: 50 } }, damping: 1 });
+    }, { budgetBytes: 50_000 }),
+);
