@@ -383,6 +383,12 @@ export class SessionHost {
   }
 
   async #updates(live: Live, call: SessionCall): Promise<Document> {
+    if (live.identity.method === "soap") {
+      throw new CurvdError("unsupported", "SOAP's update is a step: it cannot be asked for alone", {
+        value: "soap",
+        suggestion: "steps",
+      });
+    }
     const entry: Entry = { call: "updates", request: call.request, mayDefer: true };
     const stepped = this.#stepped(live, entry);
     const { state, answer, timing } = await transact(
@@ -406,7 +412,6 @@ export class SessionHost {
   /** A step's updates once more: of the preconditioner that it had, where that is still there. */
   async #updatesAgain(live: Live, call: SessionCall, version: number): Promise<Document> {
     const { state } = live;
-    if (live.identity.method === "soap") return {}; // its update went into what it would be made of
     const { retained } = state;
     const forms = retained?.version === version ? retained.forms : null;
     const then: SessionState = forms

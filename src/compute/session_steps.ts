@@ -29,6 +29,7 @@ import {
   type Gradient,
   type Identity,
   isUnknown,
+  lastSoapStep,
   type Observation,
   refreshAll,
   type SessionState,
@@ -101,17 +102,12 @@ export async function updatesWork(
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
   const { identity } = session;
-  if (identity.method === "soap") {
-    throw new CurvdError("unsupported", "SOAP's update is a step: it cannot be asked for alone", {
-      value: "soap",
-      suggestion: "steps",
-    });
-  }
   const state = withSizes(session);
   expectKnown(state, session.inputs, parameters);
   const gradients = gradientsOf(session, observationsOf(session)); // a step asked again may have a batch
-  const setting = settingOf(session, linalg);
-  const updates = await updatesOf(state, gradients, setting);
+  const updates = identity.method === "soap"
+    ? lastSoapStep(state, gradients.keys(), identity)
+    : await updatesOf(state, gradients, settingOf(session, linalg));
   const taken: Taken = { state: session.state, isRefreshed: false, isDue: false };
   return answered(session, taken, gradients, updates, parameters, new Map());
 }

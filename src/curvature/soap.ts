@@ -78,35 +78,55 @@ export async function startSoap(
 /**
  * One step; the caller disposes what it returns.
  *
+ * The basis is turned before the step after every f-th, not behind the f-th itself: it is the same, and the state still has
+ * what its update was made of.
+ *
  * @param t counts steps from 1, the first gradient not among them.
  */
 export async function stepSoap(
-  state: SoapState,
+  last: SoapState,
   D: Tensor3D,
   t: number,
   context: Context,
-  { beta1, beta2, decay, epsilon, every }: SoapOptions,
+  options: SoapOptions,
 ): Promise<{ state: SoapState; update: Tensor3D }> {
-  const { Q_L, Q_R } = state;
-  const { M, V, update, L, R } = tidy(() => {
+  const { beta1, beta2, decay } = options;
+  const isDue = turnsBefore(t, options);
+  const old = isDue ? await turned(last, context) : last;
+  const state = tidy(() => {
+    const { Q_L, Q_R } = old;
     const projected = matMul(matMul(Q_L, D, true), Q_R) as Tensor3D;
-    const M = average(state.M, projected, beta1);
-    const V = average(state.V, square(projected), beta2);
-    const correction = Math.sqrt(1 - beta2 ** t) / (1 - beta1 ** t);
-    const scaled = mul(div<Tensor3D>(M, add(sqrt(V), epsilon)), correction);
-    const update: Tensor3D = matMul(matMul(Q_L, scaled), Q_R, false, true);
     const batch = secondMoments(D);
     return {
-      M,
-      V,
-      update,
-      L: average(state.L, batch.L, decay),
-      R: average(state.R, batch.R, decay),
+      L: average(old.L, batch.L, decay),
+      R: average(old.R, batch.R, decay),
+      Q_L,
+      Q_R,
+      M: average(old.M, projected, beta1),
+      V: average(old.V, square(projected), beta2),
     };
   });
-  const moved = { L, R, Q_L, Q_R, M, V };
-  if (t % every !== 0) return { state: moved, update };
-  return { state: await turned(moved, context), update };
+  if (isDue) dispose([old.M, old.V]);
+  return { state, update: soapUpdate(state, t, options) };
+}
+
+/** Whether the basis is turned before step t. */
+export function turnsBefore(t: number, { every }: Pick<SoapOptions, "every">): boolean {
+  return t > 1 && (t - 1) % every === 0;
+}
+
+/** The update that step t made of this state; zero where `t` is 0. The caller disposes it. */
+export function soapUpdate(
+  { Q_L, Q_R, M, V }: SoapState,
+  t: number,
+  { beta1, beta2, epsilon }: SoapOptions,
+): Tensor3D {
+  return tidy(() => {
+    if (t === 0) return zerosLike(M);
+    const correction = Math.sqrt(1 - beta2 ** t) / (1 - beta1 ** t);
+    const scaled = mul(div<Tensor3D>(M, add(sqrt(V), epsilon)), correction);
+    return matMul(matMul(Q_L, scaled), Q_R, false, true);
+  });
 }
 
 /** The state in its next basis. */
@@ -127,7 +147,7 @@ async function turned(state: SoapState, { name, linalg }: Context): Promise<Soap
       V: gather(gather(state.V, left.order, 1, 1), right.order, 2, 1),
     };
   });
-  dispose([left, right, state.M, state.V] as TensorContainer);
+  dispose([left, right] as TensorContainer);
   return next;
 }
 

@@ -16,8 +16,10 @@ import {
   sideBySide,
   type SoapOptions,
   type SoapState,
+  soapUpdate,
   startSoap,
   stepSoap,
+  turnsBefore,
 } from "@/curvature/mod.ts";
 import type { LinearAlgebra, Report } from "@/linalg/mod.ts";
 import type { LayerState } from "./state.ts";
@@ -54,6 +56,21 @@ export function refreshShampoo(
   });
 }
 
+/** The updates that the last step of these layers made. */
+export function lastSoapUpdates(
+  layers: Layers,
+  names: Iterable<string>,
+  soap: SoapOptions,
+): Map<string, Tensor3D> {
+  return new Map(
+    [...names].map((name) => {
+      const { averages, forms, batches } = layers.get(name)!;
+      const state = { ...averages, ...forms } as unknown as SoapState;
+      return [name, soapUpdate(state, batches - 1, soap)];
+    }),
+  );
+}
+
 /** What SOAP's step makes of a layer. */
 export interface SoapStep {
   readonly state: LayerState;
@@ -83,6 +100,6 @@ export function stepSoapLayers(
     const old = { ...state.averages, ...state.forms } as unknown as SoapState;
     const { state: { L, R, ...forms }, update } = await stepSoap(old, D, t, context, soap);
     const next = { ...state, batches: t + 1, averages: { L, R }, forms };
-    return { state: next, update, isFirst: false, isTurned: t % soap.every === 0 };
+    return { state: next, update, isFirst: false, isTurned: turnsBefore(t, soap) };
   });
 }

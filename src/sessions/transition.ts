@@ -23,7 +23,12 @@ import {
   SHAMPOO_ROOT,
   soapOptionsOf,
 } from "./configuration.ts";
-import { observeShampoo, refreshShampoo, stepSoapLayers } from "./gradient_running.ts";
+import {
+  lastSoapUpdates,
+  observeShampoo,
+  refreshShampoo,
+  stepSoapLayers,
+} from "./gradient_running.ts";
 import {
   type Observation,
   observe,
@@ -203,6 +208,15 @@ export async function stepSoapSession(
     updates: new Map(all.map(([name, { update }]) => [name, update])),
     isFirst: all.some(([, { isFirst }]) => isFirst),
   };
+}
+
+/** What SOAP's last step answered, from the state it left. */
+export function lastSoapStep(
+  { layers, settings, damping }: SessionState,
+  names: Iterable<string>,
+  identity: Identity,
+): Map<string, Tensor3D> {
+  return lastSoapUpdates(layers, names, soapOptionsOf(identity, settings, damping));
 }
 
 /** EKFAC-ra: takes the step's gradients into S. @throws CurvdError where nothing tells how many examples they are of. */

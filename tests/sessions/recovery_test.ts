@@ -290,3 +290,20 @@ cpuTest(
       await expect("POST", "", { layers: { fc: { ...layer, d_in: 50 } }, damping: 1 });
     }, { budgetBytes: 50_000 }),
 );
+
+cpuTest(
+  "a key's step of SOAP answers the same updates, also where it turned the basis",
+  (engine) =>
+    withSessions(engine, async ({ expect, restart }) => {
+      await expect("POST", "", { id: "s", layers: LAYERS, method: "soap", refresh: { every: 2 } });
+      for (let step = 0; step < 5; step++) {
+        const key = { "idempotency-key": `step-${step}` };
+        const first = await expect("POST", "/s/steps", { layers: layersFor("soap", step) }, key);
+        if (step === 3) await restart();
+        const again = await expect("POST", "/s/steps", { layers: layersFor("soap", step) }, key);
+        equal(again.replayed, true);
+        const [a, b] = [tensorIn(first, "fc1", "update"), tensorIn(again, "fc1", "update")];
+        equal(distance(a.data, b.data), 0);
+      }
+    }),
+);
