@@ -9,6 +9,7 @@ import { batchOf, testDigits, trainingDigits } from "./mnist.ts";
 import { Progress } from "./progress.ts";
 import { arrivals, median, rateText, report, type Result } from "./report.ts";
 import { shuffled } from "./shuffle.ts";
+import { finalLoss, tune } from "./tuning.ts";
 
 /** The seed that learning rates are chosen by, and those of the runs that count. */
 const TUNING_SEED = 0;
@@ -17,10 +18,16 @@ const EPOCHS = 5;
 const QUICK_EPOCHS = 2;
 /** Marks an epoch: 117 steps are 9 times 13. */
 const MARKS_AN_EPOCH = 9;
+/** While tuning, a mark is a third as frequent. */
+const TUNING_MARKS = 3;
 /** Training digits whose loss is reported, and as many test digits; a fifth of them when quick. */
 const JUDGED = 10_000;
 
-/** Compares contestants; the first is the baseline. @returns the report, in Markdown. */
+/**
+ * Compares contestants; the first is the baseline.
+ *
+ * @returns the report, in Markdown.
+ */
 export async function compare(
   contestants: readonly Contestant[],
   { isQuick }: { isQuick: boolean },
@@ -56,34 +63,28 @@ export async function compare(
   };
 
   const results: Result[] = [];
+  let target: number | undefined;
   for (const contestant of contestants) {
-    const rate = isQuick ? contestant.best : await bestRate(contestant, train, steps);
-    const runs = [];
-    for (const seed of seeds) runs.push(await train(contestant, rate, seed, markEvery));
-    results.push({ contestant, rate, runs });
+    if (isQuick) results.push({ contestant, rate: contestant.best, runs: [] });
+    else {
+      const every = target === undefined ? steps : TUNING_MARKS * markEvery;
+      const best = await tune(
+        contestant,
+        (rate) => train(contestant, rate, TUNING_SEED, every),
+        target,
+      );
+      target ??= finalLoss(best);
+      results.push({ contestant, rate: best.rate, runs: [] });
+    }
+  }
+  // In turns, so that a machine that slows down does so for all.
+  for (const seed of seeds) {
+    for (const { contestant, rate, runs } of results) {
+      runs.push(await train(contestant, rate, seed, markEvery));
+    }
   }
   progress.end();
   return [report(results, results[0]), "", verdict(results, steps)].join("\n");
-}
-
-/** The rate with the least final loss among a contestant's tries. */
-async function bestRate(
-  contestant: Contestant,
-  train: (contestant: Contestant, rate: Rate, seed: number, every: number) => Promise<Mark[]>,
-  steps: number,
-): Promise<Rate> {
-  let best: { rate: Rate; loss: number } | undefined;
-  for (const initial of contestant.rates) {
-    for (const decays of [false, true]) {
-      const rate = { initial, decays };
-      const marks = await train(contestant, rate, TUNING_SEED, steps);
-      const loss = marks.at(-1)!.trainingLoss;
-      console.log(`${contestant.name}, rate ${rateText(rate)}: loss ${loss.toFixed(4)}`);
-      if (loss < (best?.loss ?? Infinity)) best = { rate, loss };
-    }
-  }
-  if (best === undefined) throw new Error(`${contestant.name} diverged at every rate`);
-  return best.rate;
 }
 
 /** How soon the others have the baseline's final training loss, in a sentence each. */

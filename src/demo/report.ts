@@ -10,7 +10,7 @@ import type { Mark } from "./run.ts";
 export interface Result {
   readonly contestant: Contestant;
   readonly rate: Rate;
-  readonly runs: readonly (readonly Mark[])[];
+  readonly runs: (readonly Mark[])[];
 }
 
 /** Where along the baseline's run the tables have their rows. */

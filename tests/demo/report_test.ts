@@ -2,6 +2,7 @@
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { arrivals, median, rateText, report, tableOf } from "../../src/demo/report.ts";
 import { barOf } from "../../src/demo/progress.ts";
+import { bestTrial } from "../../src/demo/tuning.ts";
 import { type Contestant, HALF_RATE, rateAt } from "../../src/demo/contestants.ts";
 
 /** Runs with these training losses at steps 10, 20, 30 …, a tenth of a second a step. */
@@ -66,4 +67,14 @@ Deno.test("a decaying rate starts where it says and has halved after HALF_RATE s
   deepEqual([rateAt(rate, 0), rateAt(rate, HALF_RATE)], [0.5, 0.25]);
   equal(rateAt({ initial: 0.5, decays: false }, 1000), 0.5);
   equal(rateText(rate), "0.5, decaying");
+});
+
+Deno.test("bestTrial() takes the soonest at the target, else the least final loss, never NaN", () => {
+  const trials = [[5, 2, 0.1], [1, 3, 2], [4, 0.9, 0.8], [3, NaN]].map((losses, initial) => ({
+    rate: { initial, decays: false },
+    marks: result("one", losses).runs[0],
+  }));
+  const best = (target?: number) => bestTrial(trials, target)?.rate.initial;
+  deepEqual([best(), best(2.5), best(0.95), best(0.01)], [0, 1, 2, 0]);
+  equal(bestTrial(trials.slice(3)), undefined);
 });
