@@ -9,7 +9,7 @@ Deno.test("the quick demo trains through a server of its own, and K-FAC needs le
   const text = new TextDecoder().decode(stdout);
   equal(code, 0, new TextDecoder().decode(stderr));
   match(text, /^Server: http:\/\/127\.0\.0\.1:\d+, engine cpu\. /);
-  match(text, /^\| 234 steps +(\| 0\.\d{4} · 9\d\.\d\d % ){3}\|$/m);
+  match(text, /^\| 234 steps +(\| 0\.\d{4} · 9\d\.\d\d % +){3}\|$/m);
   const [, share] = /^K-FAC .* steps, (0\.\d\d) of its 234\.$/m.exec(text) ?? [];
   ok(Number(share) < 0.5, text);
 });
