@@ -73,7 +73,7 @@ export const sgd: Contestant = {
 export const adam: Contestant = {
   name: "Adam",
   rates: [0.001, 0.002, 0.005, 0.01, 0.02],
-  best: { initial: 0.005, decays: false },
+  best: { initial: 0.01, decays: false },
   start: (model, rate) => plain(model, train.adam(rate.initial), rate),
 };
 
