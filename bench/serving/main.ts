@@ -125,33 +125,38 @@ async function healthWhileComputing(
   const n = 1024, matrix = factorOf(n);
   const document: Document = { layers: { l: { A: tensorOf([n, n], matrix) } } };
   let isComputing = true, computed = 0;
+  const leaving = new AbortController(); // software Vulkan takes minutes: its client leaves when all is measured
   const work = (async () => {
     do {
       const response = await fetch(`${server.url}/v1/eigenbases`, {
         method: "POST",
         body: new Blob(encodeDocument(document, "safetensors", PLAIN_OUTPUT) as BlobPart[]),
         headers: { "content-type": MEDIA_TYPES.safetensors },
+        signal: leaving.signal,
       });
       if (!response.ok) throw new Error(await response.text());
       await response.arrayBuffer();
       computed++;
     } while (isComputing);
-  })();
+  })().catch((error) => {
+    if (!leaving.signal.aborted) throw error;
+  });
   const times: number[] = [];
   const until = performance.now() + 15_000;
-  while (performance.now() < until || computed === 0) {
+  while (performance.now() < until) {
     const started = performance.now();
     await (await fetch(`${server.url}/health/live`)).body?.cancel();
     times.push(performance.now() - started);
     await new Promise((resolve) => setTimeout(resolve, 4));
   }
   isComputing = false;
+  leaving.abort();
   await work;
   times.sort((x, y) => x - y);
   const at = (share: number) => Number(times[Math.floor(share * (times.length - 1))].toFixed(2));
   return {
     engine,
-    eigh_1024: computed,
+    eigh_1024_done: computed,
     requests: times.length,
     p50_ms: at(0.5),
     p99_ms: at(0.99),

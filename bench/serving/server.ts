@@ -37,7 +37,9 @@ export async function startServer(
       device,
       async close() {
         process.kill("SIGTERM");
+        const again = setTimeout(() => process.kill("SIGTERM"), 3000); // it would finish what runs
         await process.status;
+        clearTimeout(again);
       },
     };
   }
