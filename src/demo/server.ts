@@ -23,7 +23,12 @@ export async function startServer(): Promise<Server> {
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
+  let isStopping = false;
+  child.status.then(({ code, signal }) => {
+    if (!isStopping) console.error(`The server ended by itself: ${signal ?? `exit code ${code}`}`);
+  });
   const stop = async () => {
+    isStopping = true;
     try {
       child.kill("SIGTERM");
     } catch { /* it has ended already, as at Ctrl-C, which reaches both */ }
