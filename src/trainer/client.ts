@@ -51,7 +51,7 @@ export class CurvdClient {
     const response = await fetch(new URL(`/v1/${call}`, this.url), {
       method: "POST",
       headers: { "content-type": MEDIA_TYPES[this.encoding] },
-      body: new Blob(parts),
+      body: joined(parts),
       signal,
     });
     const document = await readAnswer(response);
@@ -62,6 +62,20 @@ export class CurvdClient {
   async device(): Promise<z.output<typeof DeviceAnswer>> {
     return validate(DeviceAnswer, await readAnswer(await fetch(new URL("/v1/device", this.url))));
   }
+}
+
+/**
+ * The parts as one array. A body in one piece can be sent again, which `fetch` does by itself where
+ * a connection it had kept turns out to be closed; a stream or a Blob would fail then.
+ */
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((bytes, part) => bytes + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
 }
 
 async function readAnswer(response: Response): Promise<Document> {

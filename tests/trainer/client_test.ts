@@ -99,6 +99,41 @@ Deno.test("call() refuses an answer that is not of the call's form", async () =>
   });
 });
 
+Deno.test("call() goes on over a new connection where the kept one was closed under it", async () => {
+  const body = JSON.stringify(
+    { layers: { fc1: { A_inv: [[0.5]] } }, timing: TIMING, warnings: [] },
+  );
+  const answer = new TextEncoder().encode(
+    `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n` +
+      body,
+  );
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let connections = 0;
+  /** Answers the first request of a connection, hangs up at the second. */
+  async function answerOnce(connection: Deno.Conn): Promise<void> {
+    const buffer = new Uint8Array(2 ** 16);
+    await connection.read(buffer);
+    await connection.write(answer);
+    await connection.read(buffer);
+    connection.close();
+  }
+  (async () => {
+    for await (const connection of listener) {
+      connections++;
+      answerOnce(connection);
+    }
+  })();
+
+  const client = new CurvdClient(`http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}`);
+  const A = tensorOf([1, 1], new Float32Array([2]));
+  for (let call = 1; call <= 3; call++) {
+    const { layers } = await client.call("inverses", { layers: { fc1: { A } } });
+    deepEqual([...layers.fc1.A_inv!.data], [0.5]);
+    equal(connections, call);
+  }
+  listener.close();
+});
+
 Deno.test("call() ends when its signal is aborted", async () => {
   const leaving = new AbortController();
   const app = appWith(() => {
