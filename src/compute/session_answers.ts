@@ -9,7 +9,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { type Head, optionsOf } from "@/sessions/mod.ts";
 import { type Document, tensorOf, type WireTensor } from "@/wire/mod.ts";
-import type { Live } from "./session_host.ts";
+import type { Live } from "./session_live.ts";
 
 /** A line of the list. */
 export function summary(id: string, { identity, state }: Head): Document {

@@ -15,8 +15,8 @@ import {
   type WireTensor,
 } from "@/wire/mod.ts";
 import { type Entry, LAST_UPDATE } from "./session_log.ts";
-import type { StepAnswer } from "./session_steps.ts";
 import type { Transacted } from "./session_transaction.ts";
+import type { StepAnswer } from "./session_update_answer.ts";
 
 const NO_TIME = { compute_ms: 0, read_ms: 0 };
 
@@ -81,8 +81,4 @@ export function damaged(session: string, why: string): CurvdError {
   return new CurvdError("store-damaged", `The store is damaged: session "${session}": ${why}`, {
     value: session,
   });
-}
-
-export function mebibytes(bytes: number): number {
-  return Math.ceil(bytes / 2 ** 20);
 }

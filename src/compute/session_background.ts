@@ -1,0 +1,43 @@
+/**
+ * Work that sessions have put off: slices of a refresh beside the steps, a snapshot in place of a long log.
+ *
+ * @module
+ */
+import type { HostContext } from "./session_context.ts";
+import { tellOf } from "./session_events.ts";
+import { install, type Live } from "./session_live.ts";
+import type { Entry } from "./session_log.ts";
+import { disposeBut } from "./session_transaction.ts";
+
+/** What a session has put off, a piece of it; null where there is nothing. */
+export function debtOf(context: HostContext, live: Live): (() => Promise<void>) | null {
+  if (live.refresher) return () => advance(context, live);
+  if (context.journal.isLong(live)) return () => context.journal.snapshot(live, live.state);
+  return null;
+}
+
+/** One slice of a refresh beside the steps; the last installs it. A failure is told, and the old preconditioner stays. */
+async function advance(context: HostContext, live: Live): Promise<void> {
+  const { journal, emit } = context;
+  const refresher = live.refresher!;
+  let state = live.state;
+  try {
+    if (await refresher.advance()) return;
+    state = refresher.installed(live.state, live.usesKeys);
+    if (live.identity.durability === "step") {
+      const entry: Entry = { call: "install", request: {}, mayDefer: true, of: refresher.of };
+      journal.stage(live, entry, state.revision);
+      await journal.append(live, state);
+    } else await journal.snapshot(live, state);
+    install(live, state);
+    context.residents.add(live);
+    const answer = { fields: {}, isRefreshed: true, isDue: false };
+    for (const event of tellOf(live, null, answer)) emit(live.id, event);
+  } catch (error) {
+    disposeBut(state, live.state);
+    console.error(`The refresh of session "${live.id}" failed:`, error);
+    emit(live.id, { event: "refresh", failed: error instanceof Error ? error.message : "" });
+  }
+  refresher.dispose();
+  live.refresher = null;
+}

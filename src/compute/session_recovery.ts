@@ -1,0 +1,69 @@
+/**
+ * A session brought back from the store: the last snapshot, and the log since, replayed.
+ *
+ * Replay makes the same batches in the same order, refreshes beside the steps included: an entry `install` says which
+ * revision's averages the preconditioner was made of.
+ *
+ * @module
+ */
+import { keep } from "@tensorflow/tfjs-core";
+import type { Engine } from "@/engine/mod.ts";
+import { type Head, stateOf, type Store, tensorsOf } from "@/sessions/mod.ts";
+import { decodeDocument } from "@/wire/mod.ts";
+import { damaged, withLastUpdates } from "./session_changes.ts";
+import { install, type Live, newLive, release } from "./session_live.ts";
+import { type Entry, entryOf } from "./session_log.ts";
+import { Refresher } from "./session_refresher.ts";
+import { transition } from "./session_transition.ts";
+
+/**
+ * The session as it was last answered.
+ *
+ * @throws CurvdError `store-damaged` naming what is not as it was written.
+ */
+export async function recover(engine: Engine, store: Store, id: string): Promise<Live> {
+  const stored = await store.read(id);
+  const [first, ...rest] = stored?.records ?? [];
+  if (first?.kind !== "snapshot") throw damaged(id, "it has no snapshot");
+  const { identity, state } = stateOf(decodeDocument(first.bytes, "safetensors"));
+  for (const tensor of tensorsOf(state)) keep(tensor);
+  const live = newLive(id, identity, state);
+  try {
+    const entries = rest.map(({ bytes, revision }) => ({ entry: entryOf(bytes), revision }));
+    const begun = new Set(entries.flatMap(({ entry: { of } }) => of === undefined ? [] : [of]));
+    for (const { entry, revision } of entries) {
+      await replay(engine, live, entry, revision);
+      if (begun.has(live.state.revision) && entry.call !== "install") {
+        live.refresher = Refresher.begin(engine, identity, live.state);
+      }
+    }
+    const head: Head = JSON.parse(stored!.head);
+    const { revision } = live.state;
+    if (head.state.revision !== revision) {
+      throw damaged(id, `its log ends at revision ${revision} of ${head.state.revision}`);
+    }
+  } catch (error) {
+    release(live);
+    throw error;
+  }
+  live.refresher?.dispose();
+  live.refresher = null;
+  live.log.bytes = rest.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  live.durableRevision = live.state.revision;
+  return live;
+}
+
+async function replay(engine: Engine, live: Live, entry: Entry, revision: number): Promise<void> {
+  if (entry.call === "install") {
+    const { refresher } = live;
+    if (!refresher) throw damaged(live.id, `nothing was begun at revision ${entry.of}`);
+    await refresher.finish();
+    install(live, refresher.installed(live.state, live.usesKeys));
+    refresher.dispose();
+    live.refresher = null;
+    return;
+  }
+  const made = await transition(engine, live, entry, true);
+  install(live, withLastUpdates({ ...made.state, revision }, entry));
+  live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
+}

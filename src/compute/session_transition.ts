@@ -1,0 +1,75 @@
+/**
+ * What a change does to a session on the device, whether it was just asked for or is read from the log.
+ *
+ * @module
+ */
+import type { Engine } from "@/engine/mod.ts";
+import { CurvdError } from "@/errors.ts";
+import { hostTransition } from "./session_changes.ts";
+import { prepareInputs, type RequestWords, type SessionFields } from "./session_layers.ts";
+import type { Live } from "./session_live.ts";
+import { type Entry, LAST_UPDATE } from "./session_log.ts";
+import {
+  refreshWork,
+  replayWork,
+  statisticsWork,
+  type Stepped,
+  stepWork,
+} from "./session_steps.ts";
+import { transact, type Transacted } from "./session_transaction.ts";
+import type { StepAnswer, UpdateParameters } from "./session_update_answer.ts";
+
+/** A session as its transitions need it. */
+export type Seen = Pick<Live, "id" | "identity" | "state" | "usesKeys">;
+
+/**
+ * The state that an entry leads to; its new tensors are the caller's.
+ *
+ * @param isReplay leaves a step's updates uncomputed: they were answered before.
+ * @throws CurvdError what the change is refused for; then nothing is left.
+ */
+export function transition(
+  engine: Engine,
+  session: Seen,
+  entry: Entry,
+  isReplay: boolean,
+): Promise<Transacted<StepAnswer>> {
+  const { call, request } = entry;
+  switch (call) {
+    case "patch":
+    case "reports":
+      return Promise.resolve(hostTransition(session.state, call, request));
+    case "refresh":
+      return transact(engine, (linalg) => refreshWork(steppedBy(session, entry), linalg));
+    case "statistics": {
+      const stepped = steppedBy(session, entry);
+      return transact(engine, (linalg) => statisticsWork(stepped, linalg));
+    }
+    case "steps": {
+      const stepped = steppedBy(session, entry);
+      const parameters = request as UpdateParameters;
+      return transact(
+        engine,
+        (linalg) => isReplay ? replayWork(stepped, linalg) : stepWork(stepped, parameters, linalg),
+      );
+    }
+    default:
+      throw new CurvdError("internal", `${call} does not move session "${session.id}"`, {
+        method: session.identity.method,
+      });
+  }
+}
+
+/** A session with the inputs of an entry, looked at. @throws CurvdError naming layer and tensor. */
+export function steppedBy(
+  { identity, state, usesKeys }: Seen,
+  { request, mayDefer }: Pick<Entry, "request" | "mayDefer">,
+): Stepped {
+  const layers = Object.fromEntries(
+    Object.entries(request.layers ?? {}).map(([name, { [LAST_UPDATE]: _, ...fields }]) =>
+      [name, fields as SessionFields] as const
+    ),
+  );
+  const inputs = prepareInputs(identity, state, layers, request as RequestWords);
+  return { identity, state, inputs, mayDefer, retains: usesKeys };
+}
