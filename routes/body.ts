@@ -35,12 +35,14 @@ export async function readBody(
   return filled === body.length ? body : body.slice(0, filled);
 }
 
-function declaredLength(request: Request): number | undefined {
+/** The body's length as its headers have it; undefined for a chunked one. */
+export function declaredLength(request: Request): number | undefined {
   const length = request.headers.get("content-length");
   return length !== null && /^\d+$/.test(length) ? Number(length) : undefined;
 }
 
-async function* chunksOf({ body, signal }: Request): AsyncGenerator<Uint8Array> {
+/** The body as it comes. @throws CurvdError `aborted` where the client leaves halfway. */
+export async function* chunksOf({ body, signal }: Request): AsyncGenerator<Uint8Array> {
   try {
     if (body !== null) yield* body;
   } catch (error) {

@@ -52,12 +52,17 @@ export async function writeDocument(
 ): Promise<Response> {
   const parts = await codec.encode(document, encoding, output);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-  return c.body(bytes <= CHUNK_BYTES ? joined(parts, bytes) : streamed(parts), 200, {
+  return c.body(bodyOf(parts, bytes), 200, {
     ...headers,
     "content-type": MEDIA_TYPES[encoding],
     "content-length": String(bytes),
     "vary": "Accept",
   });
+}
+
+/** A response's body of these parts, `bytes` long altogether. */
+export function bodyOf(parts: Parts, bytes: number) {
+  return bytes <= CHUNK_BYTES ? joined(parts, bytes) : streamed(parts);
 }
 
 function joined(parts: Parts, bytes: number): Uint8Array<ArrayBuffer> {

@@ -12,6 +12,7 @@ import { deviceHandler } from "./device.ts";
 import { docsRoutes } from "./docs.ts";
 import { healthRoutes } from "./health.ts";
 import { answerHome } from "./home.ts";
+import { inferenceRoutes } from "./inference_protocol/routes.ts";
 import { refuseOtherMethods } from "./method_not_allowed.ts";
 import { methodsHandler } from "./methods.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -56,7 +57,8 @@ export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVaria
   app.use(requestId());
   app.use(secureHeaders(SECURE_HEADERS));
 
-  for (const call of offered) app.post(`/v1/${call.call}`, handlerOf(call, options));
+  const handlers = new Map(offered.map((call) => [call.call, handlerOf(call, options)]));
+  for (const [call, handler] of handlers) app.post(`/v1/${call}`, handler);
   app.route(
     "/v1/sessions",
     sessionRoutes({ maxCheckpointBytes: maxBodyBytes, ...options, isDraining }),
@@ -64,6 +66,7 @@ export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVaria
   app.get("/v1/methods", methodsHandler(methods, codec));
   app.get("/v1/device", deviceHandler(compute, codec));
   app.route("/health", healthRoutes(compute, isDraining));
+  app.route("/v2", inferenceRoutes(handlers, healthRoutes(compute, isDraining)));
   app.get("/openapi.json", (c) => c.json(openApi));
   app.route("/docs", docsRoutes());
   app.get("/problems/:code", answerProblemKind);

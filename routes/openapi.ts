@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { MEDIA_TYPES } from "@/wire/mod.ts";
+import { inferencePaths } from "./inference_protocol/openapi.ts";
 import { PROBLEMS } from "./problem.ts";
 import { sharedComponents } from "./openapi_components.ts";
 import { sessionPaths } from "./session_openapi.ts";
@@ -32,11 +33,16 @@ export function openApiDocument(calls: readonly StatelessCall[]): Record<string,
     tags: [
       { name: "calls", description: "Stateless calls" },
       { name: "sessions", description: "Running curvature of a model, kept through restarts" },
+      {
+        name: "inference protocol",
+        description: "The stateless calls for clients of Triton, KServe",
+      },
       { name: "server", description: "What runs, and whether it is well" },
     ],
     paths: {
       ...Object.fromEntries(calls.map((call) => [`/v1/${call.call}`, { post: operationOf(call) }])),
       ...sessionPaths({ bothEncodings, idOf, problems }),
+      ...inferencePaths({ idOf, calls: calls.map(({ call }) => call), statuses: CALL_PROBLEMS }),
       "/v1/methods": { get: readOperation("methods", "Methods on offer", "MethodsAnswer") },
       "/v1/device": { get: readOperation("device", "The engine and its limits", "DeviceAnswer") },
       "/health/live": { get: healthOperation("live", "Whether the process turns", [500]) },

@@ -48,7 +48,8 @@ function parseDocument(bytes: Uint8Array, fields: ReadonlySet<string>): Document
   return document as Document;
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+/** @throws CurvdError `malformed-body`. */
+export function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {

@@ -39,3 +39,14 @@ export { buffersOf, pointerTo, splitName, tensorsOf } from "./document.ts";
 export { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 export { Codec } from "./codec.ts";
 export { validate } from "./validate.ts";
+export {
+  InferenceAnswer,
+  InferenceProblem,
+  InferenceRequest,
+  MAX_HEAD_BYTES,
+  ModelMetadata,
+  ServerMetadata,
+} from "./inference_protocol/message.ts";
+export { type InferenceForm, readInferenceHead } from "./inference_protocol/request.ts";
+export { writeInferenceAnswer } from "./inference_protocol/answer.ts";
+export { MODEL_VERSION, modelMetadata } from "./inference_protocol/metadata.ts";

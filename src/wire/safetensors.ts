@@ -159,10 +159,15 @@ function checkSize(name: string, { dtype, shape, offsets, at }: HeaderEntry, dat
   }
 }
 
-/** A tensor to be written: its bytes are already in `dtype`. */
-export interface EncodedTensor {
+/** A tensor as a header declares it, its bytes being `dtype`'s already. */
+export interface DeclaredTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
+  readonly byteLength: number;
+}
+
+/** A tensor to be written. */
+export interface EncodedTensor extends Omit<DeclaredTensor, "byteLength"> {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -176,14 +181,25 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, EncodedTensor>,
 ): Uint8Array<ArrayBuffer>[] {
   const ordered = [...tensors].sort(([, a], [, b]) => ITEM_BYTES[b.dtype] - ITEM_BYTES[a.dtype]);
+  const declared = ordered.map(([name, { bytes, ...tensor }]) =>
+    [name, { ...tensor, byteLength: bytes.byteLength }] as const
+  );
+  return [encodeHeader(metadata, declared), ...ordered.map(([, { bytes }]) => bytes)];
+}
+
+/** The header of a file whose data is these tensors' bytes, in this order. */
+export function encodeHeader(
+  metadata: Readonly<Record<string, string>>,
+  tensors: Iterable<readonly [name: string, DeclaredTensor]>,
+): Uint8Array<ArrayBuffer> {
   let end = 0;
-  const entries = ordered.map(([name, { dtype, shape, bytes }]) => {
+  const entries = [...tensors].map(([name, { dtype, shape, byteLength }]) => {
     const begin = end;
-    end += bytes.byteLength;
+    end += byteLength;
     return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
   });
   const json = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) });
-  return [frameHeader(new TextEncoder().encode(json)), ...ordered.map(([, { bytes }]) => bytes)];
+  return frameHeader(new TextEncoder().encode(json));
 }
 
 /** Length and header, padded with blanks so that the data starts at a multiple of 64 bytes. */

@@ -19,6 +19,19 @@ export const MAX_DAMPINGS = 1024;
 /** A tensor going in and coming out, so that a request can be typed by its schema. */
 export type TensorSchema = z.ZodType<WireTensor, WireTensor>;
 
+/** What a tensor's schema was made with. */
+export interface TensorFacts {
+  readonly shapes: readonly string[];
+  readonly isInteger: boolean;
+}
+
+const FACTS = new WeakMap<z.ZodType, TensorFacts>();
+
+/** The facts of a tensor's schema; undefined for any other. */
+export function tensorFacts(schema: z.ZodType): TensorFacts | undefined {
+  return FACTS.get(schema);
+}
+
 /**
  * A tensor of one of the given shapes; only the rank is checked here.
  *
@@ -34,10 +47,12 @@ export function tensor(
   const expected = shapes.join(" or ");
   const ranks = shapes.map((shape) => shape.split(",").length);
 
-  return z.custom<WireTensor>((leaf) => faultOf(leaf) === undefined, {
+  const schema = z.custom<WireTensor>((leaf) => faultOf(leaf) === undefined, {
     error: ({ input }) => faultOf(input),
     params: { isLeaf: true }, // a rule between fields can point at a tensor too
   }).meta({ $ref: "#/components/schemas/Tensor", description: `${expected}: ${meaning}` });
+  FACTS.set(schema, { shapes, isInteger: integer === true });
+  return schema;
 
   function faultOf(leaf: unknown): string | undefined {
     if (!isTensor(leaf)) return `Expected a tensor ${expected}`;

@@ -1,0 +1,37 @@
+/** The real tritonclient of PyPI against a real server. */
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
+import { startServer } from "../../src/demo/server.ts";
+
+const SCRIPT = new URL("./python/tritonclient_calls.py", import.meta.url).pathname;
+/** A Python that has it, such as a virtual environment's. */
+const PYTHON = Deno.env.get("CURVD_TEST_PYTHON") ?? "python3";
+
+const { success: hasClient } = await new Deno.Command(PYTHON, {
+  args: ["-c", "import tritonclient.http"],
+  stderr: "null",
+}).output().catch(() => ({ success: false }));
+if (!hasClient) console.warn(`NOT TESTED: tritonclient against /v2; ${PYTHON} has no tritonclient`);
+
+Deno.test({
+  name: "tritonclient sends tensors, parameters and deadlines, and reads answers and refusals",
+  ignore: !hasClient,
+  fn: async () => {
+    const server = await startServer();
+    const { code, stdout, stderr } = await new Deno.Command(PYTHON, {
+      args: [SCRIPT, new URL(server.url).host],
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    await server.stop();
+    equal(code, 0, new TextDecoder().decode(stderr));
+    deepEqual(new TextDecoder().decode(stdout).trim().split("\n"), [
+      "health and metadata",
+      "binary tensors both ways",
+      "JSON tensors both ways",
+      "FP16 in, parameters as one JSON document",
+      "an update from a batch",
+      "several requests at a time",
+      "refusals are exceptions with status and message",
+    ]);
+  },
+});
