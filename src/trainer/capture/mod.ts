@@ -11,6 +11,7 @@ export type {
   LayerBlock,
   UncoveredLayer,
 } from "./block.ts";
+export { type Captured, type CaptureSettings, ModelCapture, type PassSettings } from "./capture.ts";
 export {
   disposeStatistics,
   type LayerStatistics,

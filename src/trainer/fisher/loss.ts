@@ -11,7 +11,16 @@
  *
  * @module
  */
-import type { Scalar, Tensor } from "@tensorflow/tfjs";
+import {
+  cast,
+  oneHot,
+  reshape,
+  type Scalar,
+  type Tensor,
+  tensor1d,
+  tidy,
+  util,
+} from "@tensorflow/tfjs";
 
 /** What the model's outputs are: z itself, or what its last activation makes of z. */
 export type Outputs = "logits" | "probabilities";
@@ -40,4 +49,22 @@ export interface FisherLoss {
   columns(shape: readonly number[]): number;
   /** Column c of each example's S, in z's shape. */
   column(z: Tensor, c: number): Tensor;
+}
+
+/** w of an example with that many terms. */
+export function weightOf(weight: TermWeight, terms: number): number {
+  return weight === "mean" ? 1 / terms : weight;
+}
+
+/** Number of an example's values in a shape `[n, …]`. */
+export function valuesOf(shape: readonly number[]): number {
+  return util.sizeFromShape(shape.slice(1));
+}
+
+/** 1 at an example's value c, 0 elsewhere: `[1, …]`, where z is `[n, …]`. */
+export function unitAt(c: number, z: Tensor): Tensor {
+  return tidy(() => {
+    const unit = oneHot(tensor1d([c], "int32"), valuesOf(z.shape));
+    return reshape(cast(unit, "float32"), [1, ...z.shape.slice(1)]);
+  });
 }

@@ -1,0 +1,57 @@
+/**
+ * Dense layers: `s = a W + b`, `W [d_in, d_out]`, along the last axis of a.
+ *
+ * @module
+ */
+import { add, matMul, reshape, type Tensor, type Tensor2D } from "@tensorflow/tfjs";
+import { type Activation, type LayerVariable, trained } from "./tfjs_layer.ts";
+import { alongSharedAxis, type BlockParts, type Tell, WatchableBlock } from "./watchable.ts";
+
+/** What TensorFlow.js's Dense holds, in fields that its types call private. */
+interface Dense {
+  readonly kernel: LayerVariable;
+  readonly bias: LayerVariable | null | undefined;
+  readonly activation: Activation;
+}
+
+export class DenseBlock extends WatchableBlock {
+  readonly description;
+  readonly sizes;
+  readonly #dense: Dense;
+
+  constructor(name: string, layer: BlockParts["layer"]) {
+    const dense = layer as unknown as Dense;
+    const [dIn, dOut] = dense.kernel.read().shape;
+    super(name, {
+      layer,
+      kernel: trained(layer, dense.kernel),
+      bias: trained(layer, dense.bias),
+    }, [dIn, dOut]);
+    this.#dense = dense;
+    this.description = { kind: "dense", layout: "io", bias: this.bias !== null } as const;
+    this.sizes = { d_in: dIn, d_out: dOut };
+  }
+
+  /**
+   * The layer's own call would do, but for its fused product: that has one gradient function for inputs and
+   * kernel together, so a backward pass for statistics alone would form every kernel's gradient.
+   */
+  apply(inputs: Tensor, _call: unknown, tell: Tell): Tensor {
+    const { kernel, bias, activation } = this.#dense;
+    const W = kernel.read() as Tensor2D;
+    const [dIn, dOut] = W.shape;
+    const product = matMul(reshape(inputs, [-1, dIn]) as Tensor2D, W);
+    const rows = bias ? add(product, bias.read()) : product;
+    const preActivations = reshape(rows, [...inputs.shape.slice(0, -1), dOut]);
+    tell(inputs, preActivations);
+    return activation.apply(preActivations);
+  }
+
+  joinInputs(uses: readonly Tensor[]): Tensor {
+    return alongSharedAxis(uses, 1);
+  }
+
+  joinGradients(uses: readonly Tensor[]): Tensor {
+    return alongSharedAxis(uses, 1);
+  }
+}
