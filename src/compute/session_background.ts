@@ -18,16 +18,19 @@ export function debtOf(context: HostContext, live: Live): (() => Promise<void>) 
 
 /** One slice of a refresh beside the steps; the last installs it. A failure is told, and the old preconditioner stays. */
 async function advance(context: HostContext, live: Live): Promise<void> {
-  const { journal, emit } = context;
+  const { device, journal, emit } = context;
   const refresher = live.refresher!;
   let state = live.state;
   try {
-    if (await refresher.advance()) return;
-    state = refresher.installed(live.state, live.usesKeys);
+    const made = await device(async () => {
+      if (await refresher.advance()) return null;
+      return refresher.installed(live.state, live.usesKeys);
+    });
+    if (made === null) return;
+    state = made;
     if (live.identity.durability === "step") {
       const entry: Entry = { call: "install", request: {}, mayDefer: true, of: refresher.of };
-      journal.stage(live, entry, state.revision);
-      await journal.append(live, state);
+      await journal.append(live, journal.begin(live, entry, state.revision), state);
     } else await journal.snapshot(live, state);
     install(live, state);
     context.residents.add(live);

@@ -3,9 +3,12 @@ import type { Engine } from "@/engine/mod.ts";
 import type { Journal } from "./session_journal.ts";
 import type { SessionEvent } from "./session_protocol.ts";
 import type { Residents } from "./session_residents.ts";
+import type { Turn } from "./turns.ts";
 
 export interface HostContext {
   readonly engine: Engine;
+  /** Whatever makes or reads tensors takes its turn at the device: tensor scopes are the engine's, not the session's. */
+  readonly device: Turn;
   readonly journal: Journal;
   readonly residents: Residents;
   /** Told of what happens to sessions. */

@@ -1,14 +1,15 @@
 /**
  * The sessions of a server: found, brought back, moved one change at a time.
  *
- * Calls come one after another (worker.ts), so that nothing here is raced.
+ * Calls of one session follow one another in the order they came; those of different sessions meet at the device alone, a
+ * piece of work at a time: while one waits for the store, another computes.
  *
  * @module
  */
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { checkpointOf, type Store } from "@/sessions/mod.ts";
-import type { Document } from "@/wire/mod.ts";
+import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspection, preconditionerAnswer, summary } from "./session_answers.ts";
 import { debtOf } from "./session_background.ts";
 import type { HostContext } from "./session_context.ts";
@@ -21,6 +22,10 @@ import type { SessionCall } from "./session_protocol.ts";
 import { recover } from "./session_recovery.ts";
 import { Residents } from "./session_residents.ts";
 import { updates, updatesAgain } from "./session_update.ts";
+import { oneAtATime, Queues, type Turn } from "./turns.ts";
+
+/** No session's id: a queue of what comes under keys and makes sessions. */
+const CREATIONS = "/creations";
 
 export interface HostOptions {
   readonly engine: Engine;
@@ -29,21 +34,25 @@ export interface HostOptions {
   readonly budgetBytes: number;
   /** Told of what happens to sessions. */
   readonly emit: HostContext["emit"];
+  /** The queue of the device, where others use it too. */
+  readonly device?: Turn;
 }
 
 export class SessionHost {
-  readonly #engine: Engine;
   readonly #store: Store;
   readonly #journal: Journal;
   readonly #residents: Residents;
   readonly #context: HostContext;
+  /** One for each session. */
+  readonly #queues = new Queues();
+  /** Sessions come into memory one at a time, so that there is room for each. */
+  readonly #door = oneAtATime();
 
-  constructor({ engine, store, budgetBytes, emit }: HostOptions) {
-    this.#engine = engine;
+  constructor({ engine, store, budgetBytes, emit, device = oneAtATime() }: HostOptions) {
     this.#store = store;
-    this.#journal = new Journal(engine, store);
-    this.#residents = new Residents(budgetBytes);
-    this.#context = { engine, journal: this.#journal, residents: this.#residents, emit };
+    const journal = this.#journal = new Journal(engine, store, device);
+    const residents = this.#residents = new Residents(budgetBytes);
+    this.#context = { engine, device, journal, residents, emit };
   }
 
   /** Reads what sessions there are; none is brought back before it is asked for. */
@@ -53,13 +62,31 @@ export class SessionHost {
     }
   }
 
-  /** Answers a call. @throws CurvdError as api.md says. */
+  /** Answers a call, after those of its session that came before. @throws CurvdError as api.md says. */
   async answer(call: SessionCall): Promise<Document> {
+    if (call.call === "list") {
+      return { sessions: this.#residents.heads().map(([id, head]) => summary(id, head)) };
+    }
+    const came = performance.now();
+    const { id: chosen } = call.request as Partial<SessionRequest>;
+    const id = call.session ?? chosen ?? crypto.randomUUID();
+    const inTurn = () =>
+      this.#queues.take(id, async () => {
+        const waitedMs = performance.now() - came;
+        const answer = await this.#answer(call, id);
+        if (answer.timing) (answer.timing as { wait_ms: number }).wait_ms += waitedMs;
+        return answer;
+      });
+    // the same key may come with another id, or with none: only one of such requests may create
+    const isKeyed = call.call === "create" && call.key !== undefined;
+    return await (isKeyed ? this.#queues.take(CREATIONS, inTurn) : inTurn());
+  }
+
+  async #answer(call: SessionCall, id: string): Promise<Document> {
+    const { engine, device } = this.#context;
     switch (call.call) {
-      case "list":
-        return { sessions: this.#residents.heads().map(([id, head]) => summary(id, head)) };
       case "create":
-        return await this.#once(call, () => create(this.#context, call));
+        return await this.#once(call, () => create(this.#context, call, id));
       case "delete":
         return await this.#once(call, () => this.#delete(call));
       case "restore":
@@ -67,14 +94,18 @@ export class SessionHost {
       case "inspect":
         return inspection(await this.#find(call));
       case "updates":
-        return await updates(this.#engine, await this.#find(call), call);
-      case "factors":
-        return await factorsAnswer(this.#engine, await this.#find(call));
-      case "preconditioner":
-        return await preconditionerAnswer(this.#engine, await this.#find(call), call.request);
+        return await updates(this.#context, await this.#find(call), call);
+      case "factors": {
+        const live = await this.#find(call);
+        return await device(() => factorsAnswer(engine, live));
+      }
+      case "preconditioner": {
+        const live = await this.#find(call);
+        return await device(() => preconditionerAnswer(engine, live, call.request));
+      }
       case "checkpoint": {
         const { identity, state } = await this.#find(call);
-        return await checkpointOf(this.#engine, identity, state);
+        return await device(() => checkpointOf(engine, identity, state));
       }
       default:
         return await this.#once(call, () => this.#move(call));
@@ -83,20 +114,28 @@ export class SessionHost {
 
   /** Work that may wait for calls: a slice of a refresh, a snapshot in place of a long log. Null where there is none. */
   debt(): (() => Promise<void>) | null {
-    for (const live of this.#residents.all()) {
-      const debt = debtOf(this.#context, live);
-      if (debt) return debt;
-    }
-    return null;
+    const owing = this.#residents.all().find((live) => debtOf(this.#context, live) !== null);
+    if (!owing) return null;
+    const { id } = owing;
+    return () =>
+      this.#queues.take(id, async () => {
+        const live = this.#residents.get(id); // what was owed may be gone by now
+        await (live && debtOf(this.#context, live))?.();
+      });
   }
 
-  /** Ends sessions that were not touched for as long as they said. */
+  /** Ends sessions that were not touched for as long as they said. @param now by the clock, ms. */
   async expire(now = Date.now()): Promise<void> {
-    for (const id of this.#residents.idle(now)) await this.#end(id);
+    for (const id of this.#residents.idle(now)) {
+      if (this.#queues.isBusy(id)) continue;
+      await this.#queues.take(id, () => this.#end(id));
+    }
   }
 
-  /** Keeps what is only in memory, and lets go of the tensors. */
+  /** Finishes what was taken, keeps what is only in memory, and lets go of the tensors. */
   async close(): Promise<void> {
+    await this.#queues.idle();
+    await this.#door(() => Promise.resolve());
     for (const live of this.#residents.all()) await this.#spill(live);
     await this.#store.close();
   }
@@ -119,9 +158,10 @@ export class SessionHost {
     const before = pending ?? await this.#store.remembered(session, key.key);
     if (!before) return await change();
     const { answer, version } = recalled(before, key);
-    const again = call.call === "steps" && this.#residents.head(session)
+    const isStep = call.call === "steps" && this.#residents.head(session) !== undefined;
+    const again = isStep
       ? await updatesAgain(
-        this.#engine,
+        this.#context,
         await this.#find({ ...call, revision: undefined }),
         call,
         version!,
@@ -135,7 +175,7 @@ export class SessionHost {
     if (!this.#residents.head(id)) {
       throw new CurvdError("not-found", `There is no session "${id}"`, { value: id });
     }
-    const live = this.#residents.get(id) ?? await this.#bringBack(id);
+    const live = this.#residents.get(id) ?? await this.#door(() => this.#bringBack(id));
     this.#residents.touch(live);
     if (revision !== undefined && revision !== live.state.revision) {
       throw new CurvdError(
@@ -148,7 +188,7 @@ export class SessionHost {
   }
 
   async #bringBack(id: string): Promise<Live> {
-    const live = await recover(this.#engine, this.#store, id);
+    const live = await recover(this.#context, this.#store, id);
     this.#residents.add(live);
     await this.#makeRoom(live);
     return live;
@@ -157,13 +197,13 @@ export class SessionHost {
   async #move(call: SessionCall): Promise<Document> {
     const live = await this.#find(call);
     const answer = await move(this.#context, live, call);
-    await this.#makeRoom(live);
+    this.#grew(live);
     return answer;
   }
 
   async #restore(call: SessionCall): Promise<Document> {
     const { answer, live } = await restore(this.#context, call, () => this.#find(call));
-    await this.#makeRoom(live);
+    this.#grew(live);
     return answer;
   }
 
@@ -180,13 +220,23 @@ export class SessionHost {
     this.#context.emit(id, { event: "deleted" });
   }
 
+  /** A session has grown: others make room for it when their calls are done, and this one's answer need not wait for that. */
+  #grew(live: Live): void {
+    this.#door(() => this.#makeRoom(live)).catch((error) => {
+      console.error("A session could not leave memory:", error);
+    });
+  }
+
   /** Lets the least recently used sessions go until the rest fits. */
   async #makeRoom(current: Live): Promise<void> {
-    for (const live of this.#residents.leaving(current)) await this.#spill(live);
+    for (const live of this.#residents.leaving(current)) {
+      await this.#queues.take(live.id, () => this.#spill(live));
+    }
   }
 
   /** A session leaves memory; what is not in the store goes there first. */
   async #spill(live: Live): Promise<void> {
+    if (this.#residents.get(live.id) !== live) return; // it ended meanwhile
     if (live.durableRevision < live.state.revision) {
       await this.#journal.snapshot(live, live.state);
     }

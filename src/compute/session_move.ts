@@ -11,6 +11,7 @@ import type { Document } from "@/wire/mod.ts";
 import { plain } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
 import { tellOf } from "./session_events.ts";
+import { bytesOfDraft } from "./session_journal.ts";
 import { keysOf } from "./session_keys.ts";
 import { install, type Live } from "./session_live.ts";
 import { type Entry, LAST_UPDATE } from "./session_log.ts";
@@ -19,6 +20,7 @@ import { Refresher } from "./session_refresher.ts";
 import { disposeBut, type Transacted } from "./session_transaction.ts";
 import { transition } from "./session_transition.ts";
 import type { StepAnswer } from "./session_update_answer.ts";
+import { waiting } from "./turns.ts";
 
 /** Statistics, a refresh, a step, a report or a patch. @throws CurvdError what it is refused for. */
 export async function move(
@@ -26,7 +28,7 @@ export async function move(
   live: Live,
   call: SessionCall,
 ): Promise<Document> {
-  const { engine, journal, residents } = context;
+  const { engine, device, journal, residents } = context;
   if (call.key) live.usesKeys = true;
   const mayDefer = live.state.settings.refresh.mode === "async";
   const entry: Entry = { call: call.call as Entry["call"], request: call.request, mayDefer };
@@ -34,25 +36,29 @@ export async function move(
   const isLogged = live.identity.durability === "step";
   // δ₀ is a result: such a step is written when it is known
   const isEarly = isLogged && call.request.step_size === undefined;
-  let bytes = isEarly ? journal.stage(live, entry, revision) : 0;
-  let made: Transacted<StepAnswer>;
+  let draft = isEarly ? journal.begin(live, entry, revision) : null;
+  let made: Transacted<StepAnswer>, wait_ms: number;
   try {
-    made = await transition(engine, live, entry, false);
+    ({ result: made, waitMs: wait_ms } = await waiting(
+      device,
+      () => transition(engine, live, entry, false),
+    ));
   } catch (error) {
-    if (isEarly) journal.discard();
+    if (draft) journal.discard(draft);
     throw error;
   }
   const state: SessionState = { ...made.state, revision };
   try {
-    if (isLogged && !isEarly) {
-      bytes = journal.stage(live, await withLastUpdates(engine, entry, state), revision);
+    if (isLogged && !draft) {
+      const whole = await device(() => withLastUpdates(engine, entry, state));
+      draft = journal.begin(live, whole, revision);
     }
     const counters = { id: live.id, version: state.version, revision, age: state.age };
     const keys = keysOf(call, { ...counters, ...plain(made.answer.fields) }, state.version);
     const begun = performance.now();
-    if (isLogged) {
-      await journal.append(live, state, keys);
-      live.log.bytes += bytes;
+    if (draft) {
+      await journal.append(live, draft, state, keys);
+      live.log.bytes += bytesOfDraft(draft);
       live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
     } else if (made.answer.isRefreshed || call.call === "patch") {
       await journal.snapshot(live, state, keys);
@@ -68,7 +74,7 @@ export async function move(
       ...counters,
       ...made.answer.fields,
       durable_revision: live.durableRevision,
-      timing: { wait_ms: 0, ...made.timing, store_ms, total_ms: 0 },
+      timing: { wait_ms, ...made.timing, store_ms, total_ms: 0 },
       warnings: [],
     };
   } catch (error) {

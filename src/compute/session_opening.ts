@@ -26,9 +26,9 @@ import { disposeBut } from "./session_transaction.ts";
 export async function create(
   { journal, residents }: HostContext,
   call: SessionCall,
+  id: string,
 ): Promise<Document> {
   const request = call.request as unknown as SessionRequest;
-  const id = request.id ?? crypto.randomUUID();
   if (residents.head(id)) {
     throw new CurvdError("conflict", `There is a session "${id}" already`, {
       value: id,

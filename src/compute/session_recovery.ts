@@ -7,10 +7,10 @@
  * @module
  */
 import { keep } from "@tensorflow/tfjs-core";
-import type { Engine } from "@/engine/mod.ts";
 import { type Head, stateOf, type Store, tensorsOf } from "@/sessions/mod.ts";
 import { decodeDocument } from "@/wire/mod.ts";
 import { damaged, withLastUpdates } from "./session_changes.ts";
+import type { HostContext } from "./session_context.ts";
 import { install, type Live, newLive, release } from "./session_live.ts";
 import { type Entry, entryOf } from "./session_log.ts";
 import { Refresher } from "./session_refresher.ts";
@@ -21,7 +21,11 @@ import { transition } from "./session_transition.ts";
  *
  * @throws CurvdError `store-damaged` naming what is not as it was written.
  */
-export async function recover(engine: Engine, store: Store, id: string): Promise<Live> {
+export async function recover(
+  { engine, device }: Pick<HostContext, "engine" | "device">,
+  store: Store,
+  id: string,
+): Promise<Live> {
   const stored = await store.read(id);
   const [first, ...rest] = stored?.records ?? [];
   if (first?.kind !== "snapshot") throw damaged(id, "it has no snapshot");
@@ -32,7 +36,7 @@ export async function recover(engine: Engine, store: Store, id: string): Promise
     const entries = rest.map(({ bytes, revision }) => ({ entry: entryOf(bytes), revision }));
     const begun = new Set(entries.flatMap(({ entry: { of } }) => of === undefined ? [] : [of]));
     for (const { entry, revision } of entries) {
-      await replay(engine, live, entry, revision);
+      await device(() => replay(engine, live, entry, revision)); // a turn each: others' steps go between
       if (begun.has(live.state.revision) && entry.call !== "install") {
         live.refresher = Refresher.begin(engine, identity, live.state);
       }
@@ -53,7 +57,12 @@ export async function recover(engine: Engine, store: Store, id: string): Promise
   return live;
 }
 
-async function replay(engine: Engine, live: Live, entry: Entry, revision: number): Promise<void> {
+async function replay(
+  engine: HostContext["engine"],
+  live: Live,
+  entry: Entry,
+  revision: number,
+): Promise<void> {
   if (entry.call === "install") {
     const { refresher } = live;
     if (!refresher) throw damaged(live.id, `nothing was begun at revision ${entry.of}`);

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { dispose, type Tensor3D } from "@tensorflow/tfjs-core";
+import { dispose, keep, type Tensor3D } from "@tensorflow/tfjs-core";
 import { mapNamed, type NamedTensors, transported } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import type { Report, Stack } from "@/linalg/mod.ts";
@@ -127,9 +127,9 @@ export class Refresher {
   }
 }
 
-/** The averages of a state, as tensors of one's own; nothing is copied on the device. */
+/** The averages of a state, as tensors of one's own, whoever's scope is open; nothing is copied on the device. */
 function capture(state: SessionState): SessionState {
-  const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => tensor.clone());
+  const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => keep(tensor.clone()));
   const layers = [...state.layers].map(([name, layer]) =>
     [name, {
       ...layer,

@@ -3,20 +3,22 @@
  *
  * @module
  */
-import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
+import type { LinearAlgebra } from "@/linalg/mod.ts";
 import type { SessionState } from "@/sessions/mod.ts";
 import type { Document } from "@/wire/mod.ts";
+import type { HostContext } from "./session_context.ts";
 import type { Live } from "./session_live.ts";
 import type { SessionCall } from "./session_protocol.ts";
 import { updatesWork } from "./session_steps.ts";
 import { disposeBut, transact } from "./session_transaction.ts";
 import { type Seen, steppedBy } from "./session_transition.ts";
 import type { UpdateParameters } from "./session_update_answer.ts";
+import { waiting } from "./turns.ts";
 
 /** Updates by the current preconditioner. @throws CurvdError `unsupported` of SOAP. */
 export async function updates(
-  engine: Engine,
+  context: HostContext,
   live: Live,
   { request }: SessionCall,
 ): Promise<Document> {
@@ -27,13 +29,13 @@ export async function updates(
     });
   }
   const { version, revision, age } = live.state;
-  const { refreshed: _, ...answer } = await updatesBy(engine, live, request);
+  const { refreshed: _, ...answer } = await updatesBy(context, live, request);
   return { id: live.id, version, revision, age, ...answer };
 }
 
 /** A step's updates once more: of the preconditioner that it had, where that is still there. */
 export async function updatesAgain(
-  engine: Engine,
+  context: HostContext,
   live: Live,
   { request: { step_size: _, ...request } }: SessionCall,
   version: number,
@@ -49,15 +51,18 @@ export async function updatesAgain(
       ])),
     }
     : live.state;
-  return await updatesBy(engine, { ...live, state: then }, request);
+  return await updatesBy(context, { ...live, state: then }, request);
 }
 
-async function updatesBy(engine: Engine, session: Seen, request: Document): Promise<Document> {
+async function updatesBy(
+  { engine, device }: HostContext,
+  session: Seen,
+  request: Document,
+): Promise<Document> {
   const stepped = steppedBy(session, { request, mayDefer: true });
-  const { state, answer, timing } = await transact(
-    engine,
-    (linalg) => updatesWork(stepped, request as UpdateParameters, linalg),
-  );
+  const work = (linalg: LinearAlgebra) => updatesWork(stepped, request as UpdateParameters, linalg);
+  const { result, waitMs } = await waiting(device, () => transact(engine, work));
+  const { state, answer, timing } = result;
   disposeBut(state, session.state);
-  return { ...answer.fields, timing: { wait_ms: 0, ...timing, total_ms: 0 }, warnings: [] };
+  return { ...answer.fields, timing: { wait_ms: waitMs, ...timing, total_ms: 0 }, warnings: [] };
 }

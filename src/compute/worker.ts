@@ -1,8 +1,9 @@
 /**
- * The compute Worker: owns the engine, answers calls one after the other.
+ * The compute Worker: owns the engine, gives calls their turn at it.
  *
  * A WebGPU read blocks its thread while the device works, and BLAS is busy with all cores: neither may happen where HTTP
- * is answered. Calls are taken in order; one that was aborted while it waited is not begun.
+ * is answered. Stateless calls are taken in order, and one that was aborted while it waited is not begun; a session's call takes
+ * a turn for each of its pieces, and others go between while it waits for the store.
  *
  * @module
  */
@@ -16,10 +17,12 @@ import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
 import { SessionHost } from "./session_host.ts";
+import { oneAtATime } from "./turns.ts";
 
 let engine: Engine;
 const aborted = new Set<number>();
-let last: Promise<void> = Promise.resolve();
+/** The device is one, and a result must not depend on what else runs. */
+const device = oneAtATime();
 let host: SessionHost | undefined;
 let expiry: ReturnType<typeof setInterval> | undefined;
 let isPaying = false;
@@ -30,47 +33,42 @@ const EXPIRY_MS = 1000;
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   switch (data.type) {
     case "start":
-      return enqueue(() => start(data));
+      device(() => start(data));
+      return;
     case "call": {
       const taken = performance.now();
-      return enqueue(() => answer(data, taken));
+      device(() => answer(data, taken));
+      return;
     }
-    case "session": {
-      const taken = performance.now();
-      return enqueue(() => answerSession(data, taken));
-    }
+    case "session":
+      answerSession(data, performance.now());
+      return;
     case "device":
-      return enqueue(() => {
+      device(() => {
         const report = { ...engine.facts, memory: engine.memory() };
         send({ type: "device", id: data.id, report });
         return Promise.resolve();
       });
+      return;
     case "abort":
       aborted.add(data.id);
       return;
     case "stop":
-      return enqueue(stop);
+      stop();
+      return;
   }
 };
 
-/** One after the other: the device is one, and a result must not depend on what else runs. */
-function enqueue(work: () => Promise<void>): void {
-  last = last.then(work);
-}
-
 /** What sessions have put off goes behind the calls that wait: a slice, then whoever came meanwhile, then the next. */
-function payDebts(): void {
-  if (isPaying || !host?.debt()) return;
+async function payDebts(): Promise<void> {
+  if (isPaying) return;
   isPaying = true;
-  enqueue(async () => {
-    isPaying = false;
-    try {
-      await host!.debt()?.();
-    } catch (error) {
-      console.error("Work put off for a session failed:", error);
-    }
-    payDebts();
-  });
+  try {
+    for (let debt = host?.debt(); debt; debt = host?.debt()) await debt();
+  } catch (error) {
+    console.error("Work put off for a session failed:", error); // and is tried again after the next call
+  }
+  isPaying = false;
 }
 
 async function start({ settings, store }: ToWorker & { type: "start" }): Promise<void> {
@@ -82,9 +80,10 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
         store: new StoreClient(store),
         budgetBytes: settings.memoryBytes ?? Infinity,
         emit: (session, event) => send({ type: "event", session, event }),
+        device,
       });
       await host.start();
-      expiry = setInterval(() => enqueue(() => host!.expire().catch(report)), EXPIRY_MS);
+      expiry = setInterval(() => host!.expire().catch(report), EXPIRY_MS);
     }
     engine.lost.then((reason) => send({ type: "lost", reason }));
     send({ type: "ready", facts: engine.facts, offer: offer() });
@@ -121,16 +120,10 @@ async function answerSession(
   { id, call }: ToWorker & { type: "session" },
   taken: number,
 ): Promise<void> {
-  const begun = performance.now();
   try {
     if (!host) throw new CurvdError("unsupported", "This server keeps no sessions");
     const answer = await host.answer(call);
-    if (answer.timing) {
-      Object.assign(answer.timing, {
-        wait_ms: begun - taken,
-        total_ms: performance.now() - taken,
-      });
-    }
+    if (answer.timing) Object.assign(answer.timing, { total_ms: performance.now() - taken });
     send({ type: "answer", id, answer }, buffersOf(answer));
   } catch (error) {
     send({ type: "error", id, error: packError(error) });

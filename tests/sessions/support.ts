@@ -2,7 +2,7 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { memory } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
-import { startStore, StoreClient } from "@/sessions/mod.ts";
+import { startStore, type Store, StoreClient } from "@/sessions/mod.ts";
 import {
   Codec,
   decodeDocument,
@@ -56,32 +56,34 @@ export interface Client {
 export async function withSessions(
   engine: Engine,
   run: (client: Client) => Promise<void>,
-  { path = ":memory:", budgetBytes = Infinity }: { path?: string; budgetBytes?: number } = {},
+  { path = ":memory:", budgetBytes = Infinity, storeOf = (store) => store }: {
+    path?: string;
+    budgetBytes?: number;
+    /** What the host is to take for its store. */
+    storeOf?: (store: Store) => Store;
+  } = {},
 ): Promise<void> {
   const before = memory().numTensors;
   const store = await startStore(path);
   const codec = new Codec();
   const events: Client["events"] = [];
+  const watchers = new Set<(session: string, event: SessionEvent) => void>();
   const open = async () => {
     const host = new SessionHost({
       engine,
-      store: new StoreClient(store.connect()),
+      store: storeOf(new StoreClient(store.connect())),
       budgetBytes,
-      emit: (session, event) => events.push({ session, event }),
+      emit: (session, event) => {
+        events.push({ session, event });
+        for (const watcher of watchers) watcher(session, event);
+      },
     });
     await host.start();
     return host;
   };
   let host = await open();
-  const watchers = new Set<(session: string, event: SessionEvent) => void>();
-  let last: Promise<unknown> = Promise.resolve();
   const compute = fakeCompute(() => ({}), {
-    // one after the other, as the Worker has it
-    session: (call) => {
-      const answer = last.then(() => host.answer(call));
-      last = answer.catch(() => {});
-      return answer;
-    },
+    session: (call) => host.answer(call),
     watch: (listener) => {
       watchers.add(listener);
       return () => watchers.delete(listener);
