@@ -34,7 +34,7 @@ import {
 } from "@tensorflow/tfjs";
 import { tensorOf, type WireTensor } from "@/wire/mod.ts";
 import type { Statistics } from "./capture.ts";
-import type { CurvdClient } from "./client.ts";
+import type { CurvdClient } from "./client/mod.ts";
 import { type DenseLayer, denseLayers } from "./dense_layers.ts";
 
 export interface KfacSettings {

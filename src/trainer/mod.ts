@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type CallAnswer, type CallName, type CallRequest, CurvdClient } from "./client.ts";
+export * from "./client/mod.ts";
 export {
   type Captured,
   captureGradients,
@@ -15,3 +15,12 @@ export {
 export { type DenseLayer, denseLayers } from "./dense_layers.ts";
 export { sampledCrossEntropy } from "./fisher.ts";
 export { KfacPreconditioner, type KfacSettings } from "./kfac.ts";
+export type { OptimizerStatus, StepReport, TrainerEvent } from "./optimizer/events.ts";
+export {
+  type CurvatureOptions,
+  type LossFunction,
+  type Mode,
+  type OnLate,
+  type OnLost,
+} from "./optimizer/options.ts";
+export * from "./optimizer/schedules.ts";

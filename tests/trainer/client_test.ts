@@ -36,7 +36,7 @@ for (const encoding of ["json", "safetensors"] satisfies Encoding[]) {
       return { layers: { "net.fc1": layer }, inner_product: 2.5, timing: TIMING, warnings: [] };
     });
     await serving(app.fetch, async (url) => {
-      const { layers, inner_product } = await new CurvdClient(url, encoding).call("updates", {
+      const { layers, inner_product } = await new CurvdClient(url, { encoding }).call("updates", {
         damping: 0.5,
         layers: {
           "net.fc1": {
