@@ -1,7 +1,7 @@
 import { dispose } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
 import type { Report, Stack } from "@/linalg/mod.ts";
-import { linearAlgebraOf } from "@/linalg/select.ts";
+import { sittingAt } from "@/linalg/sitting.ts";
 import { DAMPING } from "./matrices.ts";
 
 export type Operation = "eigh" | "inverse";
@@ -12,7 +12,7 @@ export async function solve(
   operation: Operation,
   matrices: readonly Stack[],
 ): Promise<Report[]> {
-  const linalg = linearAlgebraOf(engine, { rescued: new Set(), verifyFully: false });
+  const linalg = sittingAt(engine).linearAlgebra({ rescued: new Set(), verifyFully: false });
   const problems = matrices.map((matrix) => ({ name: "M", matrix, shift: DAMPING }));
   const results = operation === "eigh"
     ? await linalg.eigh(problems)

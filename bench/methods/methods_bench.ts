@@ -28,7 +28,7 @@ import {
   settleOptions,
 } from "@/curvature/mod.ts";
 import { openEngine } from "@/engine/mod.ts";
-import { BatchedLinearAlgebra, settle } from "@/linalg/mod.ts";
+import { type LinearAlgebra, settle } from "@/linalg/mod.ts";
 import { saveReport } from "../report.ts";
 
 const isQuick = Deno.args.includes("--quick");
@@ -167,8 +167,8 @@ async function measure(problem: Problem, method: MethodName): Promise<Required<S
     update_ms: median(times.update),
   };
 
-  function contextOf(linalg: ConstructorParameters<typeof BatchedLinearAlgebra>[0]) {
-    return { name: layer.name, linalg: new BatchedLinearAlgebra(linalg), options };
+  function contextOf(linalg: LinearAlgebra) {
+    return { name: layer.name, linalg, options };
   }
 }
 

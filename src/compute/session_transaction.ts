@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { engine as tfEngine, keep, type Tensor } from "@tensorflow/tfjs-core";
+import { keep, type Tensor } from "@tensorflow/tfjs-core";
 import { attributed } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { BatchedLinearAlgebra, type LinearAlgebra, settle } from "@/linalg/mod.ts";
+import { inSharedScope, type LinearAlgebra, settle } from "@/linalg/mod.ts";
 import { type SessionState, tensorsOf } from "@/sessions/mod.ts";
 import { firstNonFinite } from "@/wire/mod.ts";
 
@@ -38,26 +38,25 @@ export async function transact<A>(
   engine: Engine,
   work: (linalg: LinearAlgebra) => Promise<Made<A>>,
 ): Promise<Transacted<A>> {
-  tfEngine().startScope();
   try {
-    const { arrays, keep: made, timing } = await settle(engine, async (linalg) => {
-      const made = await work(new BatchedLinearAlgebra(linalg));
-      return { read: Object.values(made.read), keep: () => made };
+    return await inSharedScope(async () => {
+      const { arrays, keep: made, timing } = await settle(engine, async (linalg) => {
+        const made = await work(linalg);
+        return { read: Object.values(made.read), keep: () => made };
+      });
+      const { read, state, finish } = made();
+      const named = Object.fromEntries(Object.keys(read).map((name, i) => [name, arrays[i]]));
+      const finished = finish(named);
+      const next = finished.state ?? state;
+      for (const tensor of tensorsOf(next)) keep(tensor);
+      return {
+        state: next,
+        answer: finished.answer,
+        timing: { compute_ms: timing.computeMs, read_ms: timing.readMs },
+      };
     });
-    const { read, state, finish } = made();
-    const named = Object.fromEntries(Object.keys(read).map((name, i) => [name, arrays[i]]));
-    const finished = finish(named);
-    const next = finished.state ?? state;
-    for (const tensor of tensorsOf(next)) keep(tensor);
-    return {
-      state: next,
-      answer: finished.answer,
-      timing: { compute_ms: timing.computeMs, read_ms: timing.readMs },
-    };
   } catch (error) {
     throw attributed(error);
-  } finally {
-    tfEngine().endScope();
   }
 }
 

@@ -5,7 +5,7 @@
  * ordered layers of a model ({@linkcode ModelMethod}). Its verbs are `observe` (what a batch says), `refresh` (the
  * costly step: inverses, eigenbases) and, of the preconditioner, `apply`. All are pure: state in, new state out, the
  * caller disposes. Methods for many layers run side by side, and their linear algebra meets in one batch
- * (see `linalg/batching.ts`), so a method is written for one layer and never loops over them.
+ * (see `linalg/rounds.ts`), so a method is written for one layer and never loops over them.
  *
  * @module
  */

@@ -17,6 +17,6 @@ export type {
   WhitenerResult,
 } from "./linear_algebra.ts";
 export * from "./matrix.ts";
-export { BatchedLinearAlgebra } from "./batching.ts";
+export { inSharedScope } from "./scope.ts";
 export { type PencilProblem, type PencilResult, simultaneousDiagonalization } from "./pencil.ts";
 export { type Outcome, settle, type Settled, type SettleOptions } from "./settle.ts";

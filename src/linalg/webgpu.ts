@@ -1,14 +1,14 @@
 /**
  * The linear algebra of the WebGPU engine: recorded at once, judged when the work is read.
  *
- * The matrices of a call are gathered into batches of one padded side; each batch leaves a tensor
- * of states beside its results. A matrix that missed its bound is, when the work runs again, left
- * out of its batch and solved in float64 on the host.
+ * The matrices of a call join those of others in batches of one padded side (recorder_webgpu.ts). A
+ * matrix that missed its bound is, when the work runs again, left out of its batch and solved in
+ * float64 on the host.
  *
  * @module
  */
 import { dispose, type Scalar, type Tensor } from "@tensorflow/tfjs-core";
-import type { Engine, Float64, WebGpuEngine } from "@/engine/mod.ts";
+import type { Float64, WebGpuEngine } from "@/engine/mod.ts";
 import { isEighGood, isInverseGood, isRootGood } from "./bounds.ts";
 import { choleskyInverse, type FactorMember } from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
 import { eigh, type EighMember, eighSide } from "./eigh/eigh_webgpu.ts";
@@ -18,6 +18,7 @@ import type {
   EighProblem,
   EighResult,
   InverseResult,
+  LinearAlgebra,
   Report,
   RootProblem,
   RootResult,
@@ -27,10 +28,11 @@ import type {
   WhitenerResult,
 } from "./linear_algebra.ts";
 import "./matmul/batch_matmul_webgpu.ts";
-import { type Member, type SizeClass, sizeClasses } from "./padded/padded_webgpu.ts";
-import { type MatrixState, statesOf } from "./padded/state_webgpu.ts";
+import type { MatrixState } from "./padded/state_webgpu.ts";
+import type { SizeClass } from "./padded/padded_webgpu.ts";
+import type { BatchRecorder, Judged } from "./recorder_webgpu.ts";
 import { type Rescue, rescueEigh, rescueInverse, rescueRoot, rescueWhitener } from "./rescue.ts";
-import type { JudgedLinearAlgebra, WorkOptions } from "./select.ts";
+import type { WorkOptions } from "./sitting.ts";
 
 /** One matrix of a problem on its way through an operation. */
 interface Case<P extends SymmetricProblem, R> {
@@ -44,31 +46,25 @@ interface Case<P extends SymmetricProblem, R> {
   readonly report: Report;
 }
 
-/** A member knows the case it belongs to and how its state is judged. */
-interface Judged extends Member {
-  readonly key: string;
-  /** Fills in the report. @returns whether the result may leave. */
-  judge(state: MatrixState): boolean;
-}
-
-interface Recorded {
-  readonly states: Tensor;
-  readonly members: readonly Judged[];
-}
-
 /** A result of `2^exponent·magnitude` in float32 is finite with room for its largest entry. */
 const LARGEST_NORM = 2 ** 127;
 
-export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
+/** One piece of work's. What it asks is recorded when the recorder is flushed. */
+export class WebGpuLinearAlgebra implements LinearAlgebra {
   readonly verifyFully: boolean;
   readonly float64: Float64;
   readonly #engine: WebGpuEngine;
+  readonly #recorder: BatchRecorder;
   readonly #rescued: ReadonlySet<string>;
-  readonly #recorded: Recorded[] = [];
   readonly #timesAsked = new Map<string, number>();
 
-  constructor(engine: Engine, { rescued, verifyFully }: WorkOptions) {
-    this.#engine = engine as WebGpuEngine;
+  constructor(
+    engine: WebGpuEngine,
+    recorder: BatchRecorder,
+    { rescued, verifyFully }: WorkOptions,
+  ) {
+    this.#engine = engine;
+    this.#recorder = recorder;
     this.#rescued = rescued;
     this.verifyFully = verifyFully;
     this.float64 = engine.float64;
@@ -110,6 +106,7 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     }));
     const record = (cases: readonly Case<EighProblem, EighResult>[]) => {
       const members = cases.map(({ key, problem, result, index, report }): EighMember & Judged => ({
+        owner: this,
         key,
         problem,
         index,
@@ -124,8 +121,13 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
         members.filter(({ warmStart }) => (warmStart !== undefined) === isWarm)
       );
       const options = { verifyFully: this.verifyFully };
-      for (const part of [warm, cold]) {
-        this.#record(part, (sizeClass) => eigh(this.#engine, sizeClass, options), eighSide);
+      for (const [start, part] of Object.entries({ warm, cold })) {
+        this.#record(
+          `eigh ${start}`,
+          part,
+          (sizeClass) => eigh(this.#engine, sizeClass, options),
+          eighSide,
+        );
       }
     };
     const rescue = async (
@@ -152,6 +154,7 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     const record = (cases: readonly Case<RootProblem, RootResult>[]) => {
       for (const [root, ofRoot] of Map.groupBy(cases, ({ problem }) => problem.root)) {
         const members = ofRoot.map((each): RootMember & Judged => ({
+          owner: this,
           key: each.key,
           problem: each.problem,
           index: each.index,
@@ -161,7 +164,11 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
           judge: (state) => judgeRoot(state, root, each.report),
         }));
         const options = { root, verifyFully: this.verifyFully };
-        this.#record(members, (sizeClass) => inverseRoot(this.#engine, sizeClass, options));
+        this.#record(
+          `root ${root}`,
+          members,
+          (sizeClass) => inverseRoot(this.#engine, sizeClass, options),
+        );
         this.#recordTolerance(ofRoot);
       }
     };
@@ -189,21 +196,6 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     return (await this.#engine.read(scalars)).map(([value]) => value);
   }
 
-  statuses(): Tensor[] {
-    return this.#recorded.map(({ states }) => states);
-  }
-
-  judge(statuses: Float32Array[]): string[] {
-    const failed = new Set<string>();
-    this.#recorded.forEach(({ members }, at) => {
-      const states = statesOf(statuses[at]);
-      members.forEach((member, i) => {
-        if (!member.judge(states[i])) failed.add(member.key);
-      });
-    });
-    return [...failed];
-  }
-
   /** Inverses and whiteners. */
   #factor<R extends { reports: Report[] }>(
     kind: "inverse" | "whitener",
@@ -217,6 +209,7 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
       const members = cases.map((
         { key, problem, result, index, report },
       ): FactorMember & Judged => ({
+        owner: this,
         key,
         problem,
         index,
@@ -225,8 +218,8 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
         target: targetOf(result),
         judge: (state) => judgeInverse(state, report),
       }));
-      const all = [...members, ...toleranceMembers(cases)];
-      this.#record(all, (sizeClass) => choleskyInverse(this.#engine, sizeClass, options));
+      const all = [...members, ...this.#toleranceMembers(cases)];
+      this.#record(kind, all, (sizeClass) => choleskyInverse(this.#engine, sizeClass, options));
     };
     const rescue = async (
       { problem, result, index, report }: Case<ShiftedProblem, R>,
@@ -249,7 +242,8 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
   #recordTolerance<R>(cases: readonly Case<ShiftedProblem, R>[]): void {
     const options = { result: "inverse", verifyFully: false } as const;
     this.#record(
-      toleranceMembers(cases),
+      "tolerance",
+      this.#toleranceMembers(cases),
       (sizeClass) => choleskyInverse(this.#engine, sizeClass, options),
     );
   }
@@ -303,39 +297,39 @@ export class WebGpuLinearAlgebra implements JudgedLinearAlgebra {
     });
   }
 
+  /** Joins others' members of the kind, when the round is recorded. */
   #record<M extends Judged>(
+    kind: string,
     members: readonly M[],
     run: (sizeClass: SizeClass<M>) => Tensor,
     sideOf?: (d: number) => number,
   ): void {
-    for (const sizeClass of sizeClasses(this.#engine, members, sideOf)) {
-      this.#recorded.push({ states: run(sizeClass), members: sizeClass.members });
-    }
+    this.#recorder.add(`${kind}${this.verifyFully ? " verified" : ""}`, members, run, sideOf);
+  }
+
+  /** One for each case whose shift could hide an eigenvalue below −τ. */
+  #toleranceMembers<R>(cases: readonly Case<ShiftedProblem, R>[]): (Judged & FactorMember)[] {
+    return cases.flatMap(({ key, problem, index }) => {
+      const tolerance = problem.negativeTolerance?.[index];
+      const isImplied = typeof problem.shift === "number" && tolerance !== undefined &&
+        problem.shift <= tolerance;
+      if (tolerance === undefined || isImplied) return [];
+      return [{
+        owner: this,
+        key,
+        isCheck: true,
+        problem,
+        index,
+        matrix: problem.matrix,
+        shift: tolerance,
+        judge: ({ failed }) => failed === 0,
+      }];
+    });
   }
 
   #empty<T extends Tensor>(shape: number[]): T {
     return this.#engine.emptyTensor(shape) as unknown as T;
   }
-}
-
-/** One for each case whose shift could hide an eigenvalue below −τ. */
-function toleranceMembers<R>(
-  cases: readonly Case<ShiftedProblem, R>[],
-): (Judged & FactorMember)[] {
-  return cases.flatMap(({ key, problem, index }) => {
-    const tolerance = problem.negativeTolerance?.[index];
-    const isImplied = typeof problem.shift === "number" && tolerance !== undefined &&
-      problem.shift <= tolerance;
-    if (tolerance === undefined || isImplied) return [];
-    return [{
-      key,
-      problem,
-      index,
-      matrix: problem.matrix,
-      shift: tolerance,
-      judge: ({ failed }) => failed === 0,
-    }];
-  });
 }
 
 function judgeInverse(state: MatrixState, report: Report): boolean {

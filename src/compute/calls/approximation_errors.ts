@@ -22,7 +22,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { ApproximationErrorsRequest, Document } from "@/wire/mod.ts";
 import { type PreparedLayer, prepareLayer, uploadStatistics } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 /** Largest d_out·d_in of a block whose spectrum is computed: its Fisher is then formed, 8 MiB of float64. */
 export const LARGEST_SPECTRUM = 1024;
@@ -30,6 +30,7 @@ export const LARGEST_SPECTRUM = 1024;
 export async function approximationErrors(
   engine: Engine,
   request: ApproximationErrorsRequest,
+  { signal }: CallOptions = {},
 ): Promise<Document> {
   const { methods, spectrum } = request;
   const prepare = (layer: ApproximationErrorsRequest["layers"][string], name: string) => {
@@ -41,7 +42,7 @@ export async function approximationErrors(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepare,
       eachLayer(async (prepared, name, linalg) => {
         const { examples, gradientScale, fisher } = prepared.batch!;

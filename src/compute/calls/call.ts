@@ -2,16 +2,16 @@
  * What all stateless calls share: layers side by side, one read-back, errors that name their layer.
  *
  * A call says what it does for a layer ({@linkcode LayerWork}) and gets the rest: simultaneous linear algebra in one
- * batch, one read for all answers, finite results or a refusal, `on_error: skip`.
+ * batch, also with those of other requests, one read for all answers, finite results or a refusal, `on_error: skip`.
  *
  * @module
  */
-import { engine as tfEngine, type Tensor } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { attributed, naming, sideBySide } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import {
-  BatchedLinearAlgebra,
+  inSharedScope,
   type LinearAlgebra,
   type Outcome,
   type Report,
@@ -37,7 +37,12 @@ export interface LayerOutcome {
 export interface CallParameters {
   readonly on_error: "fail" | "skip";
   readonly verify: "estimate" | "full";
+  /** Aborted: nobody waits for the answer any more. */
+  readonly signal?: AbortSignal;
 }
+
+/** What a call is told beside its request. */
+export type CallOptions = Pick<CallParameters, "signal">;
 
 /** One layer's answer. */
 export type LayerAnswer = Record<string, unknown>;
@@ -46,7 +51,7 @@ export interface Answered {
   readonly layers: Record<string, LayerAnswer>;
   /** Request-wide fields that the work added. */
   readonly fields: Record<string, unknown>;
-  readonly timing: { computeMs: number; readMs: number };
+  readonly timing: { waitMs: number; computeMs: number; readMs: number };
   readonly warnings: string[];
 }
 
@@ -87,7 +92,7 @@ export function eachLayer<L>(
 export async function answerLayers<R, L>(
   engine: Engine,
   requested: Readonly<Record<string, R>>,
-  { on_error, verify }: CallParameters,
+  { on_error, verify, signal }: CallParameters,
   prepare: (layer: R, name: string) => L,
   work: Work<L>,
 ): Promise<Answered> {
@@ -109,7 +114,10 @@ export async function answerLayers<R, L>(
   }
   for (;;) {
     try {
-      const answered = await attempt(engine, layers, work, verify === "full");
+      const answered = await attempt(engine, layers, work, {
+        verifyFully: verify === "full",
+        signal,
+      });
       for (const [name, error] of failed) answered.layers[name] = { error: problemOf(error) };
       answered.warnings.push(...[...failed.keys()].map((name) => `layer "${name}" was skipped`));
       return answered;
@@ -124,7 +132,7 @@ async function attempt<L>(
   engine: Engine,
   layers: ReadonlyMap<string, L>,
   work: Work<L>,
-  verifyFully: boolean,
+  { verifyFully, signal }: { verifyFully: boolean; signal?: AbortSignal },
 ): Promise<Answered> {
   interface Slot {
     readonly at: number;
@@ -136,13 +144,11 @@ async function attempt<L>(
     readonly lists: boolean;
     readonly finish: { slots: Record<string, Slot>; of: Finish | undefined };
   }
-  tfEngine().startScope();
-  try {
+  return await inSharedScope(async () => {
     const { arrays, keep: plan, timing } = await settle(
       engine,
       async (linalg): Promise<Outcome<() => Plan>> => {
-        const batched = new BatchedLinearAlgebra(linalg);
-        const { outcomes, numbers = {}, lists = false, finish } = await work(layers, batched);
+        const { outcomes, numbers = {}, lists = false, finish } = await work(layers, linalg);
         const read: Tensor[] = [];
         const slot = (tensor: Tensor): Slot => ({ at: read.push(tensor) - 1, shape: tensor.shape });
         const slots = (tensors: Readonly<Record<string, Tensor | undefined>>) =>
@@ -162,7 +168,7 @@ async function attempt<L>(
         };
         return { read, keep: () => planned };
       },
-      { verifyFully },
+      { verifyFully, signal },
     );
     const { layers: planned, numbers, lists, finish } = plan();
     const layerAnswers = [...planned].map(([name, { outcome, slots }]) => {
@@ -198,9 +204,7 @@ async function attempt<L>(
       timing,
       warnings: [],
     };
-  } finally {
-    tfEngine().endScope();
-  }
+  });
 }
 
 /** The document of a call. */
@@ -208,7 +212,12 @@ export function documentOf({ layers, fields, timing, warnings }: Answered): Docu
   return {
     layers,
     ...fields,
-    timing: { wait_ms: 0, compute_ms: timing.computeMs, read_ms: timing.readMs, total_ms: 0 },
+    timing: {
+      wait_ms: timing.waitMs,
+      compute_ms: timing.computeMs,
+      read_ms: timing.readMs,
+      total_ms: 0,
+    },
     warnings,
   };
 }

@@ -16,18 +16,22 @@ import {
   uploadSymmetric,
 } from "../ingest.ts";
 import { withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 type Factor = "A" | "G";
 const FACTORS: readonly Factor[] = ["A", "G"];
 type Inputs = Partial<Record<Factor, { matrix: SymmetricInput; last?: WireTensor }>>;
 
-export async function eigenbases(engine: Engine, request: EigenbasesRequest): Promise<Document> {
+export async function eigenbases(
+  engine: Engine,
+  request: EigenbasesRequest,
+  { signal }: CallOptions = {},
+): Promise<Document> {
   return documentOf(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepare,
       eachLayer(async (inputs, name, linalg) => {
         const factors = FACTORS.filter((factor) => inputs[factor]);

@@ -13,14 +13,18 @@ import {
 import type { Engine } from "@/engine/mod.ts";
 import type { Document, FactorsRequest } from "@/wire/mod.ts";
 import { type PreparedLayer, prepareLayer, uploadStatistics, withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
-export async function factors(engine: Engine, request: FactorsRequest): Promise<Document> {
+export async function factors(
+  engine: Engine,
+  request: FactorsRequest,
+  { signal }: CallOptions = {},
+): Promise<Document> {
   return documentOf(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepareLayer,
       eachLayer((prepared) => {
         const { gradientScale, fisher, examples } = prepared.batch!;

@@ -8,11 +8,12 @@ import type { Engine } from "@/engine/mod.ts";
 import type { Document, InverseRootsRequest } from "@/wire/mod.ts";
 import { ingestSymmetric, uploadSymmetric } from "../ingest.ts";
 import { withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 export async function inverseRoots(
   engine: Engine,
   request: InverseRootsRequest,
+  { signal }: CallOptions = {},
 ): Promise<Document> {
   const { power: root, damping } = request;
   const dampings = [damping].flat();
@@ -20,7 +21,7 @@ export async function inverseRoots(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       ({ M }, name) => ingestSymmetric(M, { layer: name, tensor: "M" }),
       eachLayer(async (input, name, linalg) => {
         const matrix = uploadSymmetric(input);

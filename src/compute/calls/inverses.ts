@@ -22,7 +22,13 @@ import {
   uploadSymmetric,
 } from "../ingest.ts";
 import { withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer, type LayerOutcome } from "./call.ts";
+import {
+  answerLayers,
+  type CallOptions,
+  documentOf,
+  eachLayer,
+  type LayerOutcome,
+} from "./call.ts";
 
 /** The factors of one layer, looked at. */
 interface Factors {
@@ -31,7 +37,11 @@ interface Factors {
   readonly G?: SymmetricInput;
 }
 
-export async function inverses(engine: Engine, request: InversesRequest): Promise<Document> {
+export async function inverses(
+  engine: Engine,
+  request: InversesRequest,
+  { signal }: CallOptions = {},
+): Promise<Document> {
   const options: MethodOptions = {
     ...DEFAULT_OPTIONS,
     dampings: [request.damping].flat(),
@@ -43,7 +53,7 @@ export async function inverses(engine: Engine, request: InversesRequest): Promis
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepare,
       eachLayer((factors, name, linalg) =>
         factors.diagonal

@@ -25,7 +25,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { frobeniusNorm, type LinearAlgebra } from "@/linalg/mod.ts";
 import type { Document, KroneckerTermsRequest } from "@/wire/mod.ts";
 import { prepareLayer, uploadStatistics, withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 const FINDERS: Readonly<Record<Exclude<KroneckerTermsRequest["method"], "tkfac">, TermFinder>> = {
   kpsvd: findLeadingTerm,
@@ -37,6 +37,7 @@ const FINDERS: Readonly<Record<Exclude<KroneckerTermsRequest["method"], "tkfac">
 export async function kroneckerTerms(
   engine: Engine,
   request: KroneckerTermsRequest,
+  { signal }: CallOptions = {},
 ): Promise<Document> {
   const prepare = (layer: KroneckerTermsRequest["layers"][string], name: string) => ({
     ...prepareLayer(layer, name),
@@ -51,7 +52,7 @@ export async function kroneckerTerms(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepare,
       eachLayer(async (prepared, _name, linalg) => {
         const { examples, gradientScale, fisher } = prepared.batch!;

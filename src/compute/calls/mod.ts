@@ -6,6 +6,7 @@
 import type { Engine } from "@/engine/mod.ts";
 import type { Document } from "@/wire/mod.ts";
 import type { CallName } from "../protocol.ts";
+import type { CallOptions } from "./call.ts";
 import { approximationErrors } from "./approximation_errors.ts";
 import { eigenbases } from "./eigenbases.ts";
 import { factors } from "./factors.ts";
@@ -17,7 +18,11 @@ import { scalings } from "./scalings.ts";
 import { updates } from "./updates.ts";
 
 /** Takes a document its schema accepted, answers one. */
-export type CallHandler = (engine: Engine, request: never) => Promise<Document>;
+export type CallHandler = (
+  engine: Engine,
+  request: never,
+  options?: CallOptions,
+) => Promise<Document>;
 
 export const CALL_HANDLERS: Readonly<Record<CallName, CallHandler>> = {
   factors,

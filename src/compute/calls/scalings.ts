@@ -8,15 +8,19 @@ import type { Samples } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import type { Document, ScalingsRequest } from "@/wire/mod.ts";
 import { prepareLayer, uploadStack, uploadStatistics, withoutGroups } from "../layers.ts";
-import { answerLayers, documentOf, eachLayer } from "./call.ts";
+import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
-export async function scalings(engine: Engine, request: ScalingsRequest): Promise<Document> {
+export async function scalings(
+  engine: Engine,
+  request: ScalingsRequest,
+  { signal }: CallOptions = {},
+): Promise<Document> {
   const { decay } = request;
   return documentOf(
     await answerLayers(
       engine,
       request.layers,
-      request,
+      { ...request, signal },
       prepareLayer,
       eachLayer((prepared) => {
         const { examples, gradientScale, fisher } = prepared.batch!;

@@ -44,6 +44,7 @@ import { type Document, formOf, type UpdateForm, type UpdatesRequest } from "@/w
 import { type PreparedLayer, prepareLayer, uploadGradient, uploadStatistics } from "../layers.ts";
 import {
   answerLayers,
+  type CallOptions,
   documentOf,
   type LayerAnswer,
   type LayerOutcome,
@@ -71,7 +72,11 @@ interface Solved {
   readonly largest?: Tensor1D;
 }
 
-export async function updates(engine: Engine, request: UpdatesRequest): Promise<Document> {
+export async function updates(
+  engine: Engine,
+  request: UpdatesRequest,
+  { signal }: CallOptions = {},
+): Promise<Document> {
   const method = request.method ?? "kfac";
   const options = optionsOf(request, method);
   const isSweep = Array.isArray(request.damping);
@@ -97,7 +102,13 @@ export async function updates(engine: Engine, request: UpdatesRequest): Promise<
       );
     return answer(layers, solved, request, isSweep);
   };
-  const answered = await answerLayers(engine, request.layers, request, prepare, work);
+  const answered = await answerLayers(
+    engine,
+    request.layers,
+    { ...request, signal },
+    prepare,
+    work,
+  );
   answered.warnings.push(...scaleWarnings(answered.layers));
   return documentOf(answered);
 }

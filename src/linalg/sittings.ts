@@ -1,0 +1,147 @@
+/**
+ * Who works at an engine, and with whom: pieces of work that wait at the same time are one sitting.
+ *
+ * In a sitting all works run side by side, in rounds (rounds.ts): equal sizes go to the device in one batch and everything is
+ * read at once. Sittings follow one another. No result depends on who else was there; a work that fails while it has company,
+ * in a way the company may have caused (memory), is done again by itself.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import { dispose, type TensorContainer } from "@tensorflow/tfjs-core";
+import type { Engine } from "@/engine/mod.ts";
+import { packError } from "@/errors.ts";
+import type { LinearAlgebra } from "./linear_algebra.ts";
+import { abandoned, Rounds } from "./rounds.ts";
+import { sittingAt } from "./sitting.ts";
+import type { Outcome, Settled, SettleOptions } from "./settle.ts";
+
+/** A piece of work on its way to a judged result. */
+interface Piece {
+  readonly work: (linalg: LinearAlgebra) => Promise<Outcome<unknown>>;
+  readonly verifyFully: boolean;
+  readonly signal?: AbortSignal;
+  /** Keys of what missed its bound, and is solved in float64. */
+  readonly rescued: Set<string>;
+  readonly cameAt: number;
+  /** Whether it shares a sitting. */
+  isSociable: boolean;
+  resolve(settled: Settled<unknown>): void;
+  reject(reason: unknown): void;
+}
+
+/** A piece whose work has returned. */
+interface Finished {
+  readonly piece: Piece;
+  readonly linalg: LinearAlgebra;
+  readonly outcome: Outcome<unknown>;
+}
+
+export class Sittings {
+  #waiting: Piece[] = [];
+  #isSitting = false;
+
+  constructor(private readonly engine: Engine) {}
+
+  settle<K>(
+    work: (linalg: LinearAlgebra) => Promise<Outcome<K>>,
+    { verifyFully = false, signal }: SettleOptions = {},
+  ): Promise<Settled<K>> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        work,
+        verifyFully,
+        signal,
+        rescued: new Set(),
+        cameAt: performance.now(),
+        isSociable: true,
+        resolve: resolve as Piece["resolve"],
+        reject,
+      });
+      if (!this.#isSitting) this.#begin();
+    });
+  }
+
+  async #begin(): Promise<void> {
+    this.#isSitting = true;
+    while (this.#waiting.length > 0) {
+      // those answered last go on first, and those who ask with them come along
+      await eventLoopTurn();
+      await this.#sit(this.#next());
+    }
+    this.#isSitting = false;
+  }
+
+  /** Everybody who shares, or the first if it does not. */
+  #next(): Piece[] {
+    const [first] = this.#waiting;
+    const next = first.isSociable ? this.#waiting.filter(({ isSociable }) => isSociable) : [first];
+    this.#waiting = this.#waiting.filter((piece) => !next.includes(piece));
+    return next;
+  }
+
+  async #sit(pieces: readonly Piece[]): Promise<void> {
+    const started = performance.now();
+    const sitting = sittingAt(this.engine);
+    const rounds = new Rounds(this.engine, sitting);
+    const isShared = pieces.length > 1;
+    const finished: Finished[] = [];
+    await Promise.all(pieces.map(async (piece) => {
+      try {
+        if (piece.signal?.aborted) throw abandoned();
+        const linalg = sitting.linearAlgebra(piece);
+        const outcome = await piece.work(rounds.of(linalg, piece.signal));
+        finished.push({ piece, linalg, outcome });
+      } catch (error) {
+        this.#fail(piece, error, isShared);
+      }
+    }));
+    const recorded = performance.now();
+    const statuses = sitting.statuses();
+    const read = finished.flatMap(({ outcome }) => outcome.read);
+    try {
+      const arrays = await this.engine.read([...read, ...statuses]);
+      const failed = sitting.judge(arrays.splice(read.length));
+      const ended = performance.now();
+      for (const { piece, linalg, outcome } of finished) {
+        const own = arrays.splice(0, outcome.read.length);
+        const lost = failed.get(linalg);
+        if (lost) {
+          for (const key of lost) piece.rescued.add(key);
+          dispose(outcome.keep as TensorContainer);
+          this.#waiting.unshift(piece);
+          continue;
+        }
+        const timing = {
+          waitMs: started - piece.cameAt,
+          computeMs: recorded - started,
+          readMs: ended - recorded,
+        };
+        piece.resolve({ arrays: own, keep: outcome.keep, timing });
+      }
+    } catch (error) {
+      for (const { piece, outcome } of finished) {
+        dispose(outcome.keep as TensorContainer);
+        this.#fail(piece, error, isShared);
+      }
+    } finally {
+      dispose([...read, ...statuses]);
+    }
+  }
+
+  /** Refuses a piece, or has it done again by itself where that may go better. */
+  #fail(piece: Piece, error: unknown, isShared: boolean): void {
+    if (!isShared || !isPerhapsOfCompany(error)) return piece.reject(error);
+    piece.isSociable = false;
+    this.#waiting.push(piece);
+  }
+}
+
+function isPerhapsOfCompany(error: unknown): boolean {
+  const { code } = packError(error);
+  return code === "too-large-to-fit" || code === "internal";
+}
+
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
