@@ -58,8 +58,8 @@ export interface LayerBlock {
   readonly layer: layers.Layer;
   readonly description: BlockDescription;
   readonly sizes: BlockSizes;
-  /** Kernel, table or scale; null for a normalisation that has none to train. */
-  readonly kernel: Variable | null;
+  /** Kernel, table or scale. */
+  readonly kernel: Variable;
   /** Bias or shift; null for a layer that has none to train. */
   readonly bias: Variable | null;
   /**

@@ -15,6 +15,7 @@ import {
   type Tensor,
   type Tensor4D,
   transpose,
+  type Variable,
 } from "@tensorflow/tfjs";
 import { type Activation, type LayerVariable, trained } from "./tfjs_layer.ts";
 import { type Tell, WatchableBlock } from "./watchable.ts";
@@ -36,16 +37,12 @@ export class Conv2dBlock extends WatchableBlock {
   readonly sizes;
   readonly #convolution: Convolution;
 
-  constructor(name: string, layer: layers.Layer) {
+  private constructor(name: string, layer: layers.Layer, kernel: Variable) {
     const convolution = layer as unknown as Convolution;
-    const { kernel, depthwiseKernel, bias } = convolution;
-    const [kh, kw, c, perChannel] = (kernel ?? depthwiseKernel)!.read().shape as Tensor4D["shape"];
+    const { depthwiseKernel, bias } = convolution;
+    const [kh, kw, c, perChannel] = kernel.shape;
     const [groups, filters] = depthwiseKernel ? [c, c * perChannel] : [1, perChannel];
-    super(name, {
-      layer,
-      kernel: trained(layer, kernel ?? depthwiseKernel),
-      bias: trained(layer, bias),
-    }, [kh, kw, c / groups, filters]);
+    super(name, layer, kernel, trained(layer, bias), [kh, kw, c / groups, filters]);
     this.#convolution = convolution;
     this.description = {
       kind: "conv2d",
@@ -59,6 +56,13 @@ export class Conv2dBlock extends WatchableBlock {
       bias: this.bias !== null,
     } as const;
     this.sizes = { c_in: c, c_out: filters, ...imageOf(layer, this.#isChannelsFirst) };
+  }
+
+  /** Null for a layer whose kernel is frozen: see {@linkcode DenseBlock.of}. */
+  static of(name: string, layer: layers.Layer): Conv2dBlock | null {
+    const { kernel, depthwiseKernel } = layer as unknown as Convolution;
+    const variable = trained(layer, kernel ?? depthwiseKernel);
+    return variable && new Conv2dBlock(name, layer, variable);
   }
 
   /** As the layer's own call, but for its fused operation: see {@linkcode DenseBlock.apply}. */

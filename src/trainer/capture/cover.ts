@@ -11,15 +11,16 @@ import { EmbeddingBlock } from "./embedding.ts";
 import { NormalizationBlock } from "./normalization.ts";
 import type { WatchableBlock } from "./watchable.ts";
 
-const BLOCKS: Readonly<
-  Record<string, new (name: string, layer: layers.Layer) => WatchableBlock>
+/** The block of a layer, or null for one that has none; by TensorFlow.js's name of the layer's kind. */
+const BLOCK_OF: Readonly<
+  Record<string, (name: string, layer: layers.Layer) => WatchableBlock | null>
 > = {
-  Dense: DenseBlock,
-  Conv2D: Conv2dBlock,
-  DepthwiseConv2D: Conv2dBlock,
-  Embedding: EmbeddingBlock,
-  BatchNormalization: NormalizationBlock,
-  LayerNormalization: NormalizationBlock,
+  Dense: DenseBlock.of,
+  Conv2D: Conv2dBlock.of,
+  DepthwiseConv2D: Conv2dBlock.of,
+  Embedding: EmbeddingBlock.of,
+  BatchNormalization: NormalizationBlock.of,
+  LayerNormalization: NormalizationBlock.of,
 };
 
 export interface Cover {
@@ -40,11 +41,12 @@ export function coverModel(model: LayersModel, exclude: readonly string[]): Cove
   const named = new Set<string>();
   for (const [name, layer] of trainableLayers(model)) {
     named.add(name);
-    const block = exclude.includes(name) ? null : blockOf(name, layer);
+    const className = layer.getClassName();
+    const block = exclude.includes(name) ? null : BLOCK_OF[className]?.(name, layer);
     if (block) blocks.push(block);
     else {
       const variables = layer.trainableWeights.map((weight) => weight.read() as Variable);
-      uncovered.push({ name, className: layer.getClassName(), variables });
+      uncovered.push({ name, className, variables });
     }
   }
   const unknown = exclude.find((name) => !named.has(name));
@@ -55,16 +57,6 @@ export function coverModel(model: LayersModel, exclude: readonly string[]): Cove
     );
   }
   return { blocks, uncovered };
-}
-
-/** The block of a layer; null where its kind has none, or where no variable of it is the block's to train. */
-function blockOf(name: string, layer: layers.Layer): WatchableBlock | null {
-  const Block = BLOCKS[layer.getClassName()];
-  if (!Block || normalisesExamples(layer)) return null;
-  const block = new Block(name, layer);
-  // a bias trained under a frozen kernel is no block: its curvature is G alone
-  const isTrained = block.kernel !== null || block instanceof NormalizationBlock;
-  return isTrained ? block : null;
 }
 
 /** A layer once, under its first name, however often it is used. */
@@ -85,10 +77,4 @@ function* trainableLayers(
     if (layer instanceof LayersModel) yield* trainableLayers(layer, `${name}/`, seen);
     else yield [name, layer];
   }
-}
-
-/** Whether γ and β are of examples, not of features. */
-function normalisesExamples(layer: layers.Layer): boolean {
-  const { axis } = layer as unknown as { axis?: number | number[] };
-  return axis !== undefined && [axis].flat().includes(0);
 }

@@ -3,9 +3,17 @@
  *
  * @module
  */
-import { add, matMul, reshape, type Tensor, type Tensor2D } from "@tensorflow/tfjs";
+import {
+  add,
+  type layers,
+  matMul,
+  reshape,
+  type Tensor,
+  type Tensor2D,
+  type Variable,
+} from "@tensorflow/tfjs";
 import { type Activation, type LayerVariable, trained } from "./tfjs_layer.ts";
-import { alongSharedAxis, type BlockParts, type Tell, WatchableBlock } from "./watchable.ts";
+import { alongSharedAxis, type Tell, WatchableBlock } from "./watchable.ts";
 
 /** What TensorFlow.js's Dense holds, in fields that its types call private. */
 interface Dense {
@@ -19,17 +27,19 @@ export class DenseBlock extends WatchableBlock {
   readonly sizes;
   readonly #dense: Dense;
 
-  constructor(name: string, layer: BlockParts["layer"]) {
+  private constructor(name: string, layer: layers.Layer, kernel: Variable) {
     const dense = layer as unknown as Dense;
-    const [dIn, dOut] = dense.kernel.read().shape;
-    super(name, {
-      layer,
-      kernel: trained(layer, dense.kernel),
-      bias: trained(layer, dense.bias),
-    }, [dIn, dOut]);
+    const [dIn, dOut] = kernel.shape;
+    super(name, layer, kernel, trained(layer, dense.bias), [dIn, dOut]);
     this.#dense = dense;
     this.description = { kind: "dense", layout: "io", bias: this.bias !== null } as const;
     this.sizes = { d_in: dIn, d_out: dOut };
+  }
+
+  /** Null for a layer whose kernel is frozen: the curvature of a bias alone is no block. */
+  static of(name: string, layer: layers.Layer): DenseBlock | null {
+    const kernel = trained(layer, (layer as unknown as Dense).kernel);
+    return kernel && new DenseBlock(name, layer, kernel);
   }
 
   /**

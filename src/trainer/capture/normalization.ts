@@ -14,7 +14,7 @@ import {
   reshape,
   type Tensor,
   transpose,
-  util,
+  type Variable,
   zeros,
 } from "@tensorflow/tfjs";
 import { type LayerVariable, trained } from "./tfjs_layer.ts";
@@ -22,8 +22,8 @@ import { alongSharedAxis, type Tell, WatchableBlock } from "./watchable.ts";
 
 /** What TensorFlow.js's BatchNormalization and LayerNormalization hold, in fields that its types call private. */
 interface Normalization {
-  gamma: LayerVariable | null | undefined;
-  beta: LayerVariable | null | undefined;
+  gamma: LayerVariable;
+  beta: LayerVariable;
   /** Axes of γ and β. */
   readonly axis: number | number[];
 }
@@ -32,31 +32,33 @@ export class NormalizationBlock extends WatchableBlock {
   readonly description;
   readonly sizes = {};
   readonly #normalization: Normalization;
-  /** Of γ and β. */
-  readonly #shape: number[];
 
-  constructor(name: string, layer: layers.Layer) {
+  private constructor(name: string, layer: layers.Layer, gamma: Variable, beta: Variable) {
+    super(name, layer, gamma, beta, [gamma.size]);
+    this.#normalization = layer as unknown as Normalization;
+    this.description = {
+      kind: "scale_and_shift",
+      features: gamma.size,
+      block: "diagonal",
+    } as const;
+  }
+
+  /**
+   * Null for a layer that trains γ or β alone, as the block is of both (TensorFlow.js 4.22 differentiates none
+   * that is made without one of them), or whose γ is of examples.
+   */
+  static of(name: string, layer: layers.Layer): NormalizationBlock | null {
     const normalization = layer as unknown as Normalization;
-    const { gamma, beta } = normalization;
-    const shape = (gamma ?? beta)!.read().shape;
-    const features = util.sizeFromShape(shape);
-    const parts = { layer, kernel: trained(layer, gamma), bias: trained(layer, beta) };
-    super(name, parts, [features]);
-    this.#normalization = normalization;
-    this.#shape = shape;
-    this.description = { kind: "scale_and_shift", features, block: "diagonal" } as const;
+    const gamma = trained(layer, normalization.gamma), beta = trained(layer, normalization.beta);
+    if (!gamma || !beta || [normalization.axis].flat().includes(0)) return null;
+    return new NormalizationBlock(name, layer, gamma, beta);
   }
 
   apply(inputs: Tensor, call: (inputs: Tensor) => Tensor, tell: Tell): Tensor {
-    const { gamma, beta } = this.#normalization;
     const normalised = this.#normalised(inputs, call);
     const axes = this.#axes(inputs.rank);
-    const along = (weight: LayerVariable) => {
-      const sides = inputs.shape.map((side, axis) => axes.includes(axis) ? side : 1);
-      return reshape(weight.read(), sides);
-    };
-    const scaled = gamma ? mul(normalised, along(gamma)) : normalised;
-    const outputs = beta ? add(scaled, along(beta)) : scaled;
+    const sides = inputs.shape.map((side, axis) => axes.includes(axis) ? side : 1);
+    const outputs = add(mul(normalised, reshape(this.kernel, sides)), reshape(this.bias!, sides));
     tell(normalised, outputs);
     return outputs;
   }
@@ -73,9 +75,8 @@ export class NormalizationBlock extends WatchableBlock {
   #normalised(inputs: Tensor, call: (inputs: Tensor) => Tensor): Tensor {
     const layer = this.#normalization;
     const { gamma, beta } = layer;
-    // a layer without γ or β is left without: it does not read it then
-    layer.gamma = gamma && { read: () => ones(this.#shape) };
-    layer.beta = beta && { read: () => zeros(this.#shape) };
+    layer.gamma = { read: () => ones(this.kernel.shape) };
+    layer.beta = { read: () => zeros(this.kernel.shape) };
     try {
       return call(inputs);
     } finally {

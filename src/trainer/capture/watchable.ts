@@ -11,9 +11,7 @@ import {
   type Tensor,
   type Tensor1D,
   tidy,
-  util,
   type Variable,
-  zeros,
 } from "@tensorflow/tfjs";
 import type {
   BlockDescription,
@@ -26,30 +24,18 @@ import type {
 /** Takes a layer's inputs a and its outputs before the activation s, as the pass computes them. */
 export type Tell = (inputs: Tensor, preActivations: Tensor) => void;
 
-/** What makes a layer's block, apart from its name. */
-export interface BlockParts {
-  readonly layer: layers.Layer;
-  readonly kernel: Variable | null;
-  readonly bias: Variable | null;
-}
-
 export abstract class WatchableBlock implements LayerBlock {
-  readonly layer: layers.Layer;
-  readonly kernel: Variable | null;
-  readonly bias: Variable | null;
   abstract readonly description: BlockDescription;
   abstract readonly sizes: BlockSizes;
 
   /** @param gradientShape of the kernel's gradient on the wire. */
   constructor(
     readonly name: string,
-    { layer, kernel, bias }: BlockParts,
+    readonly layer: layers.Layer,
+    readonly kernel: Variable,
+    readonly bias: Variable | null,
     private readonly gradientShape: readonly number[],
-  ) {
-    this.layer = layer;
-    this.kernel = kernel;
-    this.bias = bias;
-  }
+  ) {}
 
   /**
    * Computes the layer as TensorFlow.js does, and tells its a and s on the way.
@@ -71,31 +57,20 @@ export abstract class WatchableBlock implements LayerBlock {
   }
 
   gradientOf(gradients: NamedTensorMap): BlockGradient | null {
-    const ofKernel = this.kernel && gradients[this.kernel.name];
-    const ofBias = this.bias && gradients[this.bias.name];
-    if (!ofKernel && !ofBias) return null;
+    const { kernel, bias } = this;
+    if (!gradients[kernel.name]) return null;
     return tidy(() => ({
-      gradient: this.#shaped(ofKernel, this.gradientShape),
-      ...(this.#biasShape && { bias_gradient: this.#shaped(ofBias, this.#biasShape) as Tensor1D }),
+      gradient: reshape(gradients[kernel.name], [...this.gradientShape]),
+      ...(bias && { bias_gradient: reshape(gradients[bias.name], [-1]) as Tensor1D }),
     }));
   }
 
   updateOf({ update, bias_update: biasUpdate }: BlockUpdate): NamedTensorMap {
     const { kernel, bias } = this;
     return tidy(() => ({
-      ...(kernel && { [kernel.name]: reshape(update, kernel.shape) }),
+      [kernel.name]: reshape(update, kernel.shape),
       ...(bias && biasUpdate && { [bias.name]: reshape(biasUpdate, bias.shape) }),
     }));
-  }
-
-  /** The wire wants both parts of a scale and shift; its diagonal block keeps a missing one apart. */
-  get #biasShape(): number[] | null {
-    if (this.description.kind === "scale_and_shift") return [this.description.features];
-    return this.bias && [util.sizeFromShape(this.bias.shape)];
-  }
-
-  #shaped(gradient: Tensor | null | undefined, shape: readonly number[]): Tensor {
-    return gradient ? reshape(gradient, [...shape]) : zeros([...shape]);
   }
 }
 
