@@ -2,6 +2,10 @@ import {
   _FusedMatMul,
   Add,
   BatchMatMul,
+  Conv2D,
+  Conv2DBackpropFilter,
+  Conv2DBackpropInput,
+  FusedConv2D,
   Maximum,
   Mean,
   Minimum,
@@ -15,6 +19,7 @@ import {
 } from "@tensorflow/tfjs-core";
 import type { Float32Products } from "../products.ts";
 import { add, divide, maximum, minimum, multiply, subtract } from "./binary.ts";
+import { conv2d, conv2dBackpropFilter, conv2dBackpropInput, fusedConv2d } from "./conv2d.ts";
 import { GRAM, gram } from "./gram.ts";
 import { installKernel } from "./kernel.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
@@ -27,6 +32,10 @@ import { transpose } from "./transpose.ts";
 export function installKernels(products: Float32Products): void {
   installKernel(BatchMatMul, batchMatMul(products));
   installKernel(_FusedMatMul, fusedMatMul(products));
+  installKernel(Conv2D, conv2d(products));
+  installKernel(Conv2DBackpropFilter, conv2dBackpropFilter(products));
+  installKernel(Conv2DBackpropInput, conv2dBackpropInput(products));
+  installKernel(FusedConv2D, fusedConv2d(products));
   installKernel(GRAM, gram(products));
   installKernel(Transpose, transpose);
   installKernel(Add, add);

@@ -4,29 +4,16 @@
  * @module
  */
 import {
-  Add,
   BatchMatMul,
   type BatchMatMulAttrs,
   broadcast_util,
-  Elu,
-  LeakyRelu,
-  Prelu,
-  Relu,
-  Relu6,
-  Sigmoid,
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs-core";
 import type { _FusedMatMulAttrs } from "@tensorflow/tfjs-core";
 import type { Float32Products } from "../products.ts";
-import {
-  areFloat32,
-  type Kernel,
-  type KernelCall,
-  originalKernel,
-  output,
-  valuesOf,
-} from "./kernel.ts";
+import { activated } from "./activation.ts";
+import { areFloat32, type Kernel, originalKernel, output, valuesOf } from "./kernel.ts";
 
 interface Operands {
   readonly a: TensorInfo;
@@ -83,25 +70,11 @@ export function fusedMatMul(
 ): Kernel<FusedOperands, _FusedMatMulAttrs> {
   const product = batchMatMul(products);
   return function fusedMatMul(call) {
-    const { inputs: { a, b, bias, preluActivationWeights: alpha }, backend, attrs } = call;
-    const { transposeA, transposeB, activation, leakyreluAlpha } = attrs;
-    const steps = [product({ inputs: { a, b }, backend, attrs: { transposeA, transposeB } })];
-    const then = (name: string, inputs: object, attrs: object = {}) =>
-      steps.push(run(name, { inputs, backend, attrs }));
-    if (bias) then(Add, { a: steps[0], b: bias });
-    const x = steps[steps.length - 1];
-    if (activation === "prelu") then(Prelu, { x, alpha });
-    else if (activation === "leakyrelu") then(LeakyRelu, { x }, { alpha: leakyreluAlpha });
-    else if (activation && activation !== "linear") then(ACTIVATIONS[activation], { x });
-    for (const step of steps.slice(0, -1)) backend.disposeIntermediateTensorInfo(step);
-    return steps[steps.length - 1];
+    const { inputs: { a, b, bias, preluActivationWeights }, backend, attrs } = call;
+    const { transposeA, transposeB } = attrs;
+    const c = product({ inputs: { a, b }, backend, attrs: { transposeA, transposeB } });
+    return activated(backend, c, { bias, preluActivationWeights }, attrs);
   };
-}
-
-const ACTIVATIONS = { relu: Relu, relu6: Relu6, elu: Elu, sigmoid: Sigmoid };
-
-function run(name: string, call: KernelCall<object>): TensorInfo {
-  return originalKernel(name)(call as never) as TensorInfo;
 }
 
 /** Where each matrix of the broadcast batch starts in an operand whose matrices have `size` elements. */
