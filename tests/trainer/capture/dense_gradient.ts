@@ -16,7 +16,7 @@ interface Row {
   readonly gShape: readonly number[];
 }
 
-/** Gradients of a layer's kernel and bias, row-major in the shapes of the wire; empty where there is none. */
+/** Gradients of a layer's kernel and bias, row-major in the shapes of the wire; no bias is empty. */
 export interface LayerGradient {
   readonly kernel: number[];
   readonly bias: number[];
@@ -58,8 +58,8 @@ function gradientOf({ description, kernel, bias }: LayerBlock, row: Row): LayerG
   const ofBias = new Array(bias ? d : 0).fill(0);
   for (let at = 0; bias && at < g.length; at++) ofBias[at % d] += g[at];
 
-  const ofKernel = new Array(kernel?.size ?? 0).fill(0);
-  for (let at = 0; kernel && at < g.length; at++) {
+  const ofKernel = new Array(kernel.size).fill(0);
+  for (let at = 0; at < g.length; at++) {
     const [place, o] = [Math.floor(at / d), at % d];
     switch (description.kind) {
       case "dense": {

@@ -45,9 +45,7 @@ for (const name of SPECIMENS) {
     for (const block of captured.blocks) {
       const rows = rowGradients(block, statistics!.layers.get(block.name)!);
       const { kernel, bias } = block;
-      if (kernel) {
-        closeTo(sum(rows.map((row) => row.kernel)), own.grads[kernel.name].dataSync(), kernel.name);
-      }
+      closeTo(sum(rows.map((row) => row.kernel)), own.grads[kernel.name].dataSync(), kernel.name);
       if (bias) {
         closeTo(sum(rows.map((row) => row.bias)), own.grads[bias.name].dataSync(), bias.name);
       }
