@@ -5,6 +5,9 @@
  */
 import { startCompute } from "@/compute/mod.ts";
 import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
+import { watchKeys } from "@/keys/mod.ts";
+import { configureLog, log } from "@/log.ts";
+import { expectPermissions } from "@/permissions.ts";
 import { startStore } from "@/sessions/mod.ts";
 import { watchForShutdown } from "@/shutdown.ts";
 import { Codec } from "@/wire/mod.ts";
@@ -25,21 +28,30 @@ if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
 
 /** Serves until told to stop, then finishes what was begun. */
 async function serve(config: Config): Promise<void> {
+  expectPermissions(config);
+  configureLog(config.log);
   quietMesa();
   const shutdown = watchForShutdown(config.isUnderNpx);
+  const keys = config.keys === null ? undefined : await watchKeys(config.keys);
   const codec = new Codec();
   const store = await startStore(config.data);
   const compute = await startCompute(config, { store });
-  const { maxBodyBytes, maxCheckpointBytes } = config;
-  const isDraining = shutdown.isRequested;
-  const app = createApp({ compute, codec, maxBodyBytes, maxCheckpointBytes, isDraining });
+  const app = createApp({
+    ...config,
+    compute,
+    codec,
+    keyring: keys?.keyring,
+    names: [config.host, ...config.names],
+    isDraining: shutdown.isRequested,
+  });
   const listener = await listen(app.fetch, config);
 
   const { engine, reason } = await compute.device();
-  console.log(`curvd listens on ${listener.url}, engine ${engine}: ${reason}`);
+  log.info(`curvd listens on ${listener.url}, engine ${engine}: ${reason}`);
 
-  console.log(`curvd stops (${await shutdown.requested}): finishing what was begun`);
+  log.info(`curvd stops (${await shutdown.requested}): finishing what was begun`);
   await listener.close();
+  keys?.close();
   await compute.close();
   await store.close();
   codec.close();

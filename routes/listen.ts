@@ -8,16 +8,32 @@
 import { getRequestListener } from "@hono/node-server";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { type ConnectionLimits, limitConnections } from "./connections.ts";
 import { answerUnreadable, onClientError } from "./protocol_errors.ts";
 
-const HEADERS_TIMEOUT_MS = 10_000;
-/** Time for a whole request: 256 MiB at 1 MiB a second, and a margin. */
-const REQUEST_TIMEOUT_MS = 300_000;
-/** How long an idle connection is kept: longer than the pauses of a training loop. */
-const KEEP_ALIVE_MS = 75_000;
-const MAX_CONNECTIONS = 1024;
-/** How often the times above are looked at. */
-const CHECK_EVERY_MS = 1_000;
+/** Times in milliseconds, sizes in bytes. */
+export interface ListenerLimits extends ConnectionLimits {
+  /** For a request's headers, from the first byte, or from the connection where none comes. */
+  readonly headersMs: number;
+  /** For a whole request. */
+  readonly requestMs: number;
+  /** How long an idle connection is kept. */
+  readonly keepAliveMs: number;
+  /** How often the times are looked at. */
+  readonly checkEveryMs: number;
+  readonly headerBytes: number;
+}
+
+const LIMITS: ListenerLimits = {
+  headersMs: 10_000,
+  requestMs: 300_000, // 256 MiB at 1 MiB a second, and a margin
+  keepAliveMs: 75_000, // longer than the pauses of a training loop
+  stallMs: 60_000,
+  checkEveryMs: 1_000,
+  headerBytes: 16_384,
+  connections: 1024,
+  connectionsOfOne: 512,
+};
 
 export interface Listener {
   readonly url: string;
@@ -25,29 +41,31 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-type Fetch = (request: Request) => Response | Promise<Response>;
+type Fetch = (request: Request, env: object) => Response | Promise<Response>;
 
 /**
  * Listens.
  *
  * @param port 0 for any free one.
- * @param headersTimeoutMs time for a request's headers, from the first byte.
+ * @param limits those that differ from the usual.
  * @throws Error where the address cannot be had; its message names it.
  */
 export async function listen(
   fetch: Fetch,
   { host, port }: { host: string; port: number },
-  headersTimeoutMs = HEADERS_TIMEOUT_MS,
+  limits: Partial<ListenerLimits> = {},
 ): Promise<Listener> {
+  const bounds = { ...LIMITS, ...limits };
   const answer = getRequestListener(fetch, { errorHandler: answerUnreadable });
   const server = createServer({
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionsCheckingInterval: CHECK_EVERY_MS,
+    headersTimeout: bounds.headersMs,
+    requestTimeout: bounds.requestMs,
+    keepAliveTimeout: bounds.keepAliveMs,
+    connectionsCheckingInterval: bounds.checkEveryMs,
+    maxHeaderSize: bounds.headerBytes,
     requireHostHeader: false, // the listener refuses it too, with a problem
   }, answer);
-  server.maxConnections = MAX_CONNECTIONS;
+  limitConnections(server, bounds);
   server.on("clientError", onClientError);
 
   const listening = Promise.withResolvers<void>();

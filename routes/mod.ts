@@ -4,20 +4,26 @@
  * @module
  */
 import { Hono } from "hono";
-import { requestId, type RequestIdVariables } from "hono/request-id";
-import { secureHeaders } from "hono/secure-headers";
+import { requestId } from "hono/request-id";
 import { CurvdError } from "@/errors.ts";
+import type { Keyring } from "@/keys/mod.ts";
+import { accessLog } from "./access_log.ts";
 import { STATELESS_CALLS } from "./calls.ts";
+import type { AppEnv } from "./context.ts";
 import { deviceHandler } from "./device.ts";
 import { docsRoutes } from "./docs.ts";
 import { healthRoutes } from "./health.ts";
 import { answerHome } from "./home.ts";
+import { refuseForeignHosts } from "./hosts.ts";
 import { inferenceRoutes } from "./inference_protocol/routes.ts";
+import { requireKey } from "./keys.ts";
 import { refuseOtherMethods } from "./method_not_allowed.ts";
 import { methodsHandler } from "./methods.ts";
 import { openApiDocument } from "./openapi.ts";
+import { allowOrigins, refuseForeignPages } from "./origins.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
+import { computingPageHeaders, securityHeaders } from "./security_headers.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
 
@@ -26,36 +32,34 @@ export interface AppOptions extends CallServices {
   readonly maxCheckpointBytes?: number;
   /** Whether the server is finishing its last requests. */
   readonly isDraining?: () => boolean;
+  /** The keys that are good; absent: everybody is served. */
+  readonly keyring?: Keyring;
+  /** Origins of the web pages that may call, beside the server's own. */
+  readonly origins?: readonly string[];
+  /** The server's own names beside `localhost` and IP addresses; absent: any name is taken for it. */
+  readonly names?: readonly string[];
 }
 
-/** Pages and answers are this server's own; nothing is loaded from elsewhere, nothing is framed. */
-const SECURE_HEADERS = {
-  contentSecurityPolicy: {
-    defaultSrc: ["'self'"],
-    styleSrc: ["'self'", "'unsafe-inline'"], // Swagger UI styles its elements in place
-    imgSrc: ["'self'", "data:"],
-    frameAncestors: ["'none'"],
-    baseUri: ["'none'"],
-    formAction: ["'none'"],
-  },
-  strictTransportSecurity: false, // of no meaning over plain HTTP
-  xXssProtection: false, // a filter that browsers have removed
-} satisfies Parameters<typeof secureHeaders>[0];
-
-export function createApp(options: AppOptions): Hono<{ Variables: RequestIdVariables }> {
-  const { compute, codec, maxBodyBytes, isDraining = () => false } = options;
+export function createApp(options: AppOptions): Hono<AppEnv> {
+  const { compute, codec, maxBodyBytes, isDraining = () => false, keyring, origins = [], names } =
+    options;
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const openApi = openApiDocument(offered);
 
-  const app = new Hono<{ Variables: RequestIdVariables }>({ strict: false });
+  const app = new Hono<AppEnv>({ strict: false });
   app.onError(onError);
-  app.notFound((c) => {
-    const detail = `There is no ${new URL(c.req.url).pathname}; see /docs for what there is`;
-    return onError(new CurvdError("not-found", detail), c);
+  app.notFound(({ req }) => {
+    throw new CurvdError("not-found", `There is no ${req.path}; see /docs for what there is`);
   });
   app.use(requestId());
-  app.use(secureHeaders(SECURE_HEADERS));
+  app.use(accessLog);
+  for (const page of ["/", "/page/*"]) app.use(page, computingPageHeaders()); // outside: it has the last word
+  app.use(securityHeaders());
+  if (names !== undefined) app.use(refuseForeignHosts(names));
+  if (origins.length > 0) app.use(allowOrigins(origins)); // before keys: a browser's first question carries none
+  app.use(refuseForeignPages(origins));
+  app.use(requireKey(keyring));
 
   const handlers = new Map(offered.map((call) => [call.call, handlerOf(call, options)]));
   for (const [call, handler] of handlers) app.post(`/v1/${call}`, handler);

@@ -6,12 +6,14 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { CurvdError, type ErrorCode, packError } from "@/errors.ts";
+import { log } from "@/log.ts";
 import type { Problem } from "@/wire/mod.ts";
 
 /** Status and title of each code. */
 export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, title: string]>> = {
   "malformed-body": [400, "The body cannot be decoded"],
   "unauthorized": [401, "A valid key is needed"],
+  "forbidden": [403, "This may not be done from here"],
   "not-found": [404, "There is no such resource"],
   "method-not-allowed": [405, "The resource has no such method"],
   "not-acceptable": [406, "The answer cannot be given in the form asked for"],
@@ -66,7 +68,9 @@ export function onError(error: unknown, c: Context): Response {
   const instance = c.get("requestId");
   const failure = c.req.raw.signal.aborted ? new CurvdError("aborted", "The client left") : error;
   const problem = problemOf(failure, instance);
-  if (problem.status === 500) console.error(`request ${instance}:`, failure);
+  if (problem.status === 500) {
+    log.error("a request met a bug", { request: instance, error: failure });
+  }
   // c.json would declare another media type
   return c.body(JSON.stringify(problem), problem.status as ContentfulStatusCode, {
     ...headersOf(failure, problem.status),
@@ -80,6 +84,7 @@ function headersOf(error: unknown, status: number): Record<string, string> {
   if (status === 503 || retryAfter !== undefined) {
     headers["retry-after"] = String(retryAfter ?? RETRY_AFTER_SECONDS);
   }
+  if (status === 401) headers["www-authenticate"] = 'Bearer realm="curvd"';
   if (Array.isArray(allow)) headers.allow = allow.join(", ");
   if (status === 413) headers.connection = "close"; // or the client keeps sending
   return headers;

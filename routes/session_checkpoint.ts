@@ -3,6 +3,7 @@ import type { Context, Hono } from "hono";
 import { CurvdError } from "@/errors.ts";
 import { MEDIA_TYPES, PLAIN_OUTPUT } from "@/wire/mod.ts";
 import { writeDocument } from "./document.ts";
+import { sessionsOf } from "./namespace.ts";
 import { encodingOfBody } from "./negotiation.ts";
 import { headersOf, receive, type SessionServices, targetOf } from "./session_request.ts";
 
@@ -11,7 +12,11 @@ export function checkpointRoutes(app: Hono, services: SessionServices): void {
 
   app.get("/:id/checkpoint", async function answerCheckpoint(c: Context): Promise<Response> {
     const target = targetOf(c);
-    const document = await compute.session({ call: "checkpoint", ...target, request: {} });
+    const document = await sessionsOf(c, compute).session({
+      call: "checkpoint",
+      ...target,
+      request: {},
+    });
     return await writeDocument(c, document, codec, "safetensors", PLAIN_OUTPUT, {
       "content-disposition": `attachment; filename="${target.session}.safetensors"`,
     });
@@ -24,7 +29,7 @@ export function checkpointRoutes(app: Hono, services: SessionServices): void {
       });
     }
     const { document, digest } = await receive(c, services, maxCheckpointBytes);
-    const answer = await compute.session({
+    const answer = await sessionsOf(c, compute).session({
       call: "restore",
       request: document,
       ...targetOf(c),

@@ -1,20 +1,24 @@
 /** `GET /v1/sessions/{id}/events`: server-sent events, one a refresh and one a step. @module */
 import type { Context } from "hono";
 import type { SessionEvent } from "@/compute/mod.ts";
+import { sessionsOf } from "./namespace.ts";
 import { type SessionServices, targetOf } from "./session_request.ts";
 
 /** A comment so often keeps proxies from closing a quiet stream. */
 const HEARTBEAT_MS = 15_000;
-/** How soon an open stream learns that the server stops. */
-const DRAIN_MS = 250;
+/** How soon an open stream learns that the server stops, or that its key is good no more. */
+const CHECK_MS = 250;
 /** A reader that is so far behind is let go: it would be told of a past it can ask for. */
 const MOST_WAITING = 256;
 
 export function eventsHandler({ compute, isDraining }: SessionServices) {
   return async function answerEvents(c: Context): Promise<Response> {
     const { session } = targetOf(c);
-    await compute.session({ call: "inspect", session, request: {} }); // 404 where there is none
-    return c.body(eventStream(session!, compute.watch.bind(compute), isDraining), 200, {
+    const sessions = sessionsOf(c, compute);
+    await sessions.session({ call: "inspect", session, request: {} }); // 404 where there is none
+    const { isValid } = c.get("key");
+    const isOver = () => isDraining() || !isValid();
+    return c.body(eventStream(session!, sessions.watch.bind(sessions), isOver), 200, {
       "content-type": "text/event-stream",
       "cache-control": "no-store",
     });
@@ -26,7 +30,7 @@ type Watch = SessionServices["compute"]["watch"];
 function eventStream(
   session: string,
   watch: Watch,
-  isDraining: () => boolean,
+  isOver: () => boolean,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
   let stop = () => {};
@@ -44,11 +48,11 @@ function eventStream(
         if (name === "deleted" || (controller.desiredSize ?? 0) < -MOST_WAITING) end();
       });
       const heartbeat = setInterval(() => send(": still here\n\n"), HEARTBEAT_MS);
-      const draining = setInterval(() => isDraining() && end(), DRAIN_MS);
+      const ending = setInterval(() => isOver() && end(), CHECK_MS);
       stop = () => {
         unwatch();
         clearInterval(heartbeat);
-        clearInterval(draining);
+        clearInterval(ending);
       };
       send(": watching\n\n");
     },

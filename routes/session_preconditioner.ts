@@ -1,6 +1,7 @@
 /** `GET /v1/sessions/{id}/preconditioner`: downloaded once a version. @module */
 import type { Context } from "hono";
 import { writeDocument } from "./document.ts";
+import { sessionsOf } from "./namespace.ts";
 import { encodingOfAnswer } from "./negotiation.ts";
 import { outputOf, type SessionServices, targetOf } from "./session_request.ts";
 
@@ -9,7 +10,7 @@ export function preconditionerHandler({ compute, codec }: SessionServices) {
     const encoding = encodingOfAnswer(c.req.raw.headers.get("accept"), "json");
     const output = outputOf(c);
     const form = `${output.dtype}-${output.symmetric}-${encoding}`;
-    const { tag, unchanged, ...answer } = await compute.session({
+    const { tag, unchanged, ...answer } = await sessionsOf(c, compute).session({
       call: "preconditioner",
       ...targetOf(c),
       request: { known: knownVersion(c.req.header("if-none-match"), form) },

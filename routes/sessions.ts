@@ -6,6 +6,7 @@
 import { type Context, Hono } from "hono";
 import { type Document, type Output, validate } from "@/wire/mod.ts";
 import { writeDocument } from "./document.ts";
+import { sessionsOf } from "./namespace.ts";
 import { encodingOfAnswer } from "./negotiation.ts";
 import { SESSION_ROUTES, type SessionRoute } from "./session_calls.ts";
 import { checkpointRoutes } from "./session_checkpoint.ts";
@@ -41,7 +42,7 @@ function handlerOf({ call, request }: SessionRoute, services: SessionServices) {
     };
     const valid = request ? validate(request, received.document) as Document : {};
     const receive_ms = performance.now() - started;
-    const answer = await compute.session({
+    const answer = await sessionsOf(c, compute).session({
       call,
       request: valid,
       ...targetOf(c),

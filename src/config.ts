@@ -4,9 +4,25 @@
  * @module
  */
 
+export const LOG_FORMATS = ["auto", "text", "json"] as const;
+export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
+
+export interface LogSettings {
+  /** `auto`: text where standard output is a terminal, else JSON. */
+  readonly format: typeof LOG_FORMATS[number];
+  /** The least level that is written. */
+  readonly level: typeof LOG_LEVELS[number];
+}
+
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** File of hashed keys; null where everybody is served. */
+  readonly keys: string | null;
+  /** Origins of the web pages that may call, beside the server's own. */
+  readonly origins: readonly string[];
+  /** Names under which the server is reached, beside `localhost` and IP addresses. */
+  readonly names: readonly string[];
   readonly engine: "auto" | "webgpu" | "cpu";
   /** `auto`, `off`, or a library's path. */
   readonly blas: string;
@@ -16,6 +32,7 @@ export interface Config {
   readonly data: string;
   /** What sessions may take of the device, all together. */
   readonly memoryBytes: number;
+  readonly log: LogSettings;
   /** Whether npx started this process: then its parents' end is this process's too. */
   readonly isUnderNpx: boolean;
 }
@@ -37,10 +54,25 @@ interface Setting {
 const SETTINGS = {
   host: { name: "CURVD_HOST", fallback: "127.0.0.1", meaning: "address to listen on" },
   port: { name: "CURVD_PORT", fallback: "5322", meaning: "port to listen on; 0 for any free one" },
+  keys: {
+    name: "CURVD_KEYS",
+    fallback: "",
+    meaning: "file of hashed keys, as deno task key makes them; none: everybody is served",
+  },
   open: {
     name: "CURVD_OPEN",
     fallback: "0",
     meaning: "1 allows a host that other machines can reach, though there are no keys",
+  },
+  origins: {
+    name: "CURVD_ORIGINS",
+    fallback: "",
+    meaning: "origins of web pages that may call, with commas between: https://lab.example",
+  },
+  names: {
+    name: "CURVD_NAMES",
+    fallback: "",
+    meaning: "names it is reached by, with commas between, beside localhost and IP addresses",
   },
   engine: {
     name: "CURVD_ENGINE",
@@ -72,9 +104,21 @@ const SETTINGS = {
     fallback: "4096",
     meaning: "memory of the device that sessions may take, in MiB; others wait in the store",
   },
+  log: {
+    name: "CURVD_LOG",
+    fallback: "auto",
+    meaning: "form of the log: text, json, or auto: text on a terminal, else json",
+  },
+  logLevel: {
+    name: "CURVD_LOG_LEVEL",
+    fallback: "info",
+    meaning: "least level that is logged: debug, info, warning or error",
+  },
 } satisfies Record<string, Setting>;
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|::1)$/;
+/** A name of DNS, in lower case. */
+const NAME = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
 
 /**
  * Reads the settings.
@@ -85,21 +129,31 @@ export function readConfig(lookup: Lookup = Deno.env.get): Config {
   const textOf = ({ name, fallback }: Setting) => lookup(name) || fallback;
 
   const host = textOf(SETTINGS.host).replace(/^\[(.*)\]$/, "$1");
-  if (!LOOPBACK.test(host) && oneOf(SETTINGS.open, textOf, ["0", "1"]) === "0") {
+  const keys = path(SETTINGS.keys, textOf) || null;
+  const isOpen = oneOf(SETTINGS.open, textOf, ["0", "1"]) === "1";
+  if (!LOOPBACK.test(host) && keys === null && !isOpen) {
     throw new ConfigError(
       `CURVD_HOST=${host} can be reached by other machines, which nothing would stop: ` +
-        "set CURVD_OPEN=1 to serve all of them, or listen on 127.0.0.1",
+        "name a file of keys in CURVD_KEYS, set CURVD_OPEN=1 to serve everybody, " +
+        "or listen on 127.0.0.1",
     );
   }
   return Object.freeze({
     host,
     port: integer(SETTINGS.port, textOf, 0, 65_535),
+    keys,
+    origins: listOf(SETTINGS.origins, textOf, isOrigin, "origins such as https://lab.example"),
+    names: listOf(SETTINGS.names, textOf, (name) => NAME.test(name), "names such as lab.example"),
     engine: oneOf(SETTINGS.engine, textOf, ["auto", "webgpu", "cpu"]),
     blas: textOf(SETTINGS.blas),
     maxBodyBytes: integer(SETTINGS.maxBodyMb, textOf, 1, 4096) * 2 ** 20,
     maxCheckpointBytes: integer(SETTINGS.maxCheckpointMb, textOf, 1, 4096) * 2 ** 20,
-    data: textOf(SETTINGS.data),
+    data: path(SETTINGS.data, textOf),
     memoryBytes: integer(SETTINGS.memoryMb, textOf, 1, 1_048_576) * 2 ** 20,
+    log: {
+      format: oneOf(SETTINGS.log, textOf, LOG_FORMATS),
+      level: oneOf(SETTINGS.logLevel, textOf, LOG_LEVELS),
+    },
     isUnderNpx: lookup("npm_command") === "exec",
   });
 }
@@ -117,12 +171,13 @@ export function quietMesa(): void {
 /** What `--help` prints. */
 export function helpText(): string {
   const settings = Object.values(SETTINGS).map(({ name, fallback, meaning }) =>
-    `  ${name.padEnd(18)} ${meaning} (${fallback})`
+    `  ${name.padEnd(24)} ${meaning} (${fallback || "none"})`
   );
   return [
     "curvd: a curvature server",
     "",
     "  deno task serve",
+    "  deno task key <id>       makes a key for the file of CURVD_KEYS",
     "",
     "Settings, all by environment variables:",
     ...settings,
@@ -149,4 +204,31 @@ function integer(setting: Setting, textOf: TextOf, least: number, most: number):
     );
   }
   return value;
+}
+
+/** A path that a permission can be given for: Deno parts lists of them at commas. */
+function path(setting: Setting, textOf: TextOf): string {
+  const text = textOf(setting);
+  if (!text.includes(",")) return text;
+  throw new ConfigError(`${setting.name} must be a path without a comma: it is "${text}"`);
+}
+
+function listOf(
+  setting: Setting,
+  textOf: TextOf,
+  isOne: (item: string) => boolean,
+  what: string,
+): readonly string[] {
+  const items = textOf(setting).toLowerCase().split(",").map((item) => item.trim())
+    .filter((item) => item !== "");
+  for (const item of items) {
+    if (isOne(item)) continue;
+    throw new ConfigError(`${setting.name} must be a list of ${what}: there is "${item}" in it`);
+  }
+  return items;
+}
+
+/** Scheme, host and port as a browser sends them; `*` would let every web page in. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }

@@ -28,6 +28,7 @@ export type ErrorCode =
   | "queue-full"
   | "misdirected"
   | "unauthorized"
+  | "forbidden" // a key without the scope, a foreign web page
   | "aborted" // the client left
   | "too-large-to-fit" // memory
   | "device-lost"

@@ -2,7 +2,7 @@
 import { type CallName, CALLS, type Compute, type DeviceReport } from "../../src/compute/mod.ts";
 import { CurvdError } from "../../src/errors.ts";
 import { Codec, type Document, tensorOf } from "../../src/wire/mod.ts";
-import { createApp } from "../../routes/mod.ts";
+import { type AppOptions, createApp } from "../../routes/mod.ts";
 
 export const DEVICE: DeviceReport = {
   engine: "cpu",
@@ -33,6 +33,7 @@ export function fakeCompute(answer: Answering, more: Partial<Compute> = {}): Com
     offer: { calls: CALLS, methods: [{ method: "kfac", paper: "arXiv:1503.05671" }] },
     call: async (call, request, { signal } = {}) => await answer(call, request, signal),
     session: () => Promise.reject(new CurvdError("unsupported", "This fake keeps no sessions")),
+    observe: () => () => {},
     watch: () => () => {},
     device: () => Promise.resolve(DEVICE),
     isReady: () => true,
@@ -41,13 +42,23 @@ export function fakeCompute(answer: Answering, more: Partial<Compute> = {}): Com
   };
 }
 
+type Options = Partial<Compute> & Partial<Omit<AppOptions, "compute" | "codec">>;
+
 /** The app; its codec's Worker is ended with `codec.close()`. */
 export function appWith(
   answer: Answering = () => inverseAnswer(),
-  { maxBodyBytes = 2 ** 20, ...more }: Partial<Compute> & { maxBodyBytes?: number } = {},
+  { maxBodyBytes = 2 ** 20, keyring, origins, names, isDraining, ...more }: Options = {},
 ) {
   const codec = new Codec();
-  const app = createApp({ compute: fakeCompute(answer, more), codec, maxBodyBytes });
+  const app = createApp({
+    compute: fakeCompute(answer, more),
+    codec,
+    maxBodyBytes,
+    keyring,
+    origins,
+    names,
+    isDraining,
+  });
   return Object.assign(app, { codec });
 }
 

@@ -10,7 +10,7 @@ async function listening(
   answer: Answering = () => inverseAnswer(),
 ): Promise<void> {
   const app = appWith(answer);
-  const listener = await listen(app.fetch, { host: "127.0.0.1", port: 0 }, 1000);
+  const listener = await listen(app.fetch, { host: "127.0.0.1", port: 0 }, { headersMs: 1000 });
   try {
     await run(listener.url, listener);
   } finally {

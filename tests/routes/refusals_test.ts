@@ -1,6 +1,8 @@
 /** Every refusal: its status, its media type, and the facts that name the cause. */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import type { LogRecord } from "@logtape/logtape";
 import { CurvdError } from "../../src/errors.ts";
+import { configureLog } from "../../src/log.ts";
 import { validate } from "../../src/wire/mod.ts";
 import { Problem } from "../../src/wire/mod.ts";
 import { PROBLEMS } from "../../routes/problem.ts";
@@ -254,22 +256,19 @@ Deno.test("a bug is a 500 that tells the client nothing of the inside", async ()
   const app = appWith(() => {
     throw new TypeError("secret of the inside");
   });
-  const logged: unknown[] = [];
-  const { error } = console;
-  console.error = (...line: unknown[]) => logged.push(...line);
-  try {
-    const response = await app.request("/v1/inverses", {
-      method: "POST",
-      body: INVERSES,
-      headers: JSON_HEADERS,
-    });
-    const problem = await expectProblem(response, { status: 500, code: "internal" });
-    ok(!JSON.stringify(problem).includes("secret"));
-    match(logged.map(String).join(), /secret of the inside/);
-    match(logged.map(String).join(), new RegExp(problem.instance!));
-  } finally {
-    console.error = error;
-  }
+  const logged: LogRecord[] = [];
+  configureLog({ format: "json", level: "error" }, (event) => logged.push(event));
+  const response = await app.request("/v1/inverses", {
+    method: "POST",
+    body: INVERSES,
+    headers: JSON_HEADERS,
+  });
+  const problem = await expectProblem(response, { status: 500, code: "internal" });
+  ok(!JSON.stringify(problem).includes("secret"));
+  const [{ properties }] = logged;
+  equal(properties.request, problem.instance);
+  match(String(properties.error), /secret of the inside/);
+  app.codec.close();
 });
 
 Deno.test("a lost device is a 503 with Retry-After", async () => {
