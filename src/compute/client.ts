@@ -14,6 +14,7 @@ import type {
   FromWorker,
   Offer,
   ToWorker,
+  Watcher,
 } from "./protocol.ts";
 import type { SessionCall } from "./session_protocol.ts";
 
@@ -58,7 +59,7 @@ class ComputeClient implements Compute {
   readonly #inFlight = new Map<number, PromiseWithResolvers<Reply>>();
   #idle = Promise.withResolvers<void>();
   #stopped = Promise.withResolvers<void>();
-  readonly #listeners = new Set<Listener>();
+  readonly #watchers = new Set<Watcher>();
 
   constructor(
     private readonly settings: ComputeSettings,
@@ -88,8 +89,11 @@ class ComputeClient implements Compute {
         case "failed":
           return fail(unpackError(data.error));
         case "event":
-          for (const listener of this.#listeners) listener(data.session, data.event);
-          return;
+          return this.#tell((watcher) => watcher.session?.(data.session, data.event));
+        case "turn":
+          return this.#tell((watcher) => watcher.turn?.(data.turn));
+        case "vitals":
+          return this.#tell((watcher) => watcher.vitals?.(data.vitals));
         case "lost":
           return fail(new CurvdError("device-lost", `The device was lost: ${data.reason}`));
         default:
@@ -136,9 +140,13 @@ class ComputeClient implements Compute {
     return await answer as Document;
   }
 
+  observe(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
   watch(listener: Listener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.observe({ session: listener });
   }
 
   async device(): Promise<DeviceReport> {
@@ -215,11 +223,16 @@ class ComputeClient implements Compute {
   /** Starts another Worker after a pause, and again until one opens. */
   #restart(error: unknown): void {
     if (this.#isClosing) return;
+    this.#tell((watcher) => watcher.restart?.());
     console.error(`${error}; opening the device again in ${this.#restartMs} ms`);
     this.#restartTimer = setTimeout(() => {
       this.start().catch((error) => this.#restart(error));
     }, this.#restartMs);
     this.#restartMs = Math.min(2 * this.#restartMs, LAST_RESTART_MS);
+  }
+
+  #tell(what: (watcher: Watcher) => void): void {
+    for (const watcher of this.#watchers) what(watcher);
   }
 
   #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {

@@ -6,11 +6,15 @@ export {
   type ComputeSettings,
   type DeviceReport,
   type Offer,
+  type Vitals,
+  type Watcher,
 } from "./protocol.ts";
 export {
   SESSION_CALLS,
   type SessionCall,
   type SessionCallName,
+  type SessionCounts,
   type SessionEvent,
 } from "./session_protocol.ts";
+export type { TurnFacts } from "./device_turns.ts";
 export { startCompute } from "./client.ts";

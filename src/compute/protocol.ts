@@ -5,10 +5,11 @@
  *
  * @module
  */
-import type { EngineFacts, EngineKind } from "@/engine/mod.ts";
+import type { EngineFacts, EngineKind, EngineMemory } from "@/engine/mod.ts";
 import type { PackedError } from "@/errors.ts";
 import type { Document } from "@/wire/mod.ts";
-import type { SessionCall, SessionEvent } from "./session_protocol.ts";
+import type { TurnFacts } from "./device_turns.ts";
+import type { SessionCall, SessionCounts, SessionEvent } from "./session_protocol.ts";
 
 /** The stateless calls of api.md, section 3, by the noun of their URL. */
 export const CALLS = [
@@ -58,12 +59,32 @@ export type FromWorker =
   | { type: "error"; id: number; error: PackedError }
   | { type: "device"; id: number; report: DeviceReport }
   | { type: "event"; session: string; event: SessionEvent }
+  | { type: "turn"; turn: TurnFacts }
+  | { type: "vitals"; vitals: Vitals }
   | { type: "lost"; reason: string }
   | { type: "stopped" };
 
 /** The body of `GET /v1/device`. */
 export interface DeviceReport extends EngineFacts {
-  readonly memory: { readonly tensors: number; readonly bytes: number };
+  readonly memory: EngineMemory;
+}
+
+/** What the Worker tells of itself once a second. */
+export interface Vitals {
+  readonly memory: EngineMemory;
+  /** Null where there is no store. */
+  readonly sessions: SessionCounts | null;
+}
+
+/** What can be watched of the compute side. */
+export interface Watcher {
+  /** After each turn at the device. */
+  turn?(turn: TurnFacts): void;
+  vitals?(vitals: Vitals): void;
+  /** Whatever happens to sessions. */
+  session?(session: string, event: SessionEvent): void;
+  /** The Worker was lost, with all it was doing, and is started again. */
+  restart?(): void;
 }
 
 /** The compute side as the routes see it. */
@@ -88,6 +109,8 @@ export interface Compute {
    * @throws CurvdError whatever the work threw; `device-lost`; `unsupported` where there is no store.
    */
   session(call: SessionCall): Promise<Document>;
+  /** Tells what happens to the Worker, until the function it returns is called. */
+  observe(watcher: Watcher): () => void;
   /** Tells what happens to sessions, until the function it returns is called. */
   watch(listener: (session: string, event: SessionEvent) => void): () => void;
   device(): Promise<DeviceReport>;

@@ -9,6 +9,8 @@ export interface HostContext {
   readonly engine: Engine;
   /** Whatever makes or reads tensors takes its turn at the device: tensor scopes are the engine's, not the session's. */
   readonly device: Turn;
+  /** As `device`, beside others' work: for what is nothing but a {@linkcode transact}. */
+  readonly together: Turn;
   readonly journal: Journal;
   readonly residents: Residents;
   /** Told of what happens to sessions. */

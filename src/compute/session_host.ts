@@ -18,7 +18,7 @@ import { keysOf, recalled } from "./session_keys.ts";
 import type { Live } from "./session_live.ts";
 import { move } from "./session_move.ts";
 import { create, restore } from "./session_opening.ts";
-import type { SessionCall } from "./session_protocol.ts";
+import type { SessionCall, SessionCounts } from "./session_protocol.ts";
 import { recover } from "./session_recovery.ts";
 import { Residents } from "./session_residents.ts";
 import { updates, updatesAgain } from "./session_update.ts";
@@ -36,6 +36,8 @@ export interface HostOptions {
   readonly emit: HostContext["emit"];
   /** The queue of the device, where others use it too. */
   readonly device?: Turn;
+  /** Turns at the device that others may share. */
+  readonly together?: Turn;
 }
 
 export class SessionHost {
@@ -43,16 +45,20 @@ export class SessionHost {
   readonly #journal: Journal;
   readonly #residents: Residents;
   readonly #context: HostContext;
+  /** How many times a session has left memory for the store. */
+  #spilled = 0;
   /** One for each session. */
   readonly #queues = new Queues();
   /** Sessions come into memory one at a time, so that there is room for each. */
   readonly #door = oneAtATime();
 
-  constructor({ engine, store, budgetBytes, emit, device = oneAtATime() }: HostOptions) {
+  constructor(
+    { engine, store, budgetBytes, emit, device = oneAtATime(), together = device }: HostOptions,
+  ) {
     this.#store = store;
     const journal = this.#journal = new Journal(engine, store, device);
     const residents = this.#residents = new Residents(budgetBytes);
-    this.#context = { engine, device, journal, residents, emit };
+    this.#context = { engine, device, together, journal, residents, emit };
   }
 
   /** Reads what sessions there are; none is brought back before it is asked for. */
@@ -150,6 +156,13 @@ export class SessionHost {
     return this.#residents.bytes();
   }
 
+  /** What there is to count. */
+  counts(): SessionCounts {
+    const inMemory = this.#residents.all().length;
+    const known = this.#residents.heads().length;
+    return { known, inMemory, bytes: this.bytes(), spilled: this.#spilled };
+  }
+
   /** A change under its key: done once, answered again as often as it is asked for. */
   async #once(call: SessionCall, change: () => Promise<Document>): Promise<Document> {
     const { key, session = "" } = call;
@@ -236,6 +249,7 @@ export class SessionHost {
 
   /** A session leaves memory; what is not in the store goes there first. */
   async #spill(live: Live): Promise<void> {
+    this.#spilled++;
     if (this.#residents.get(live.id) !== live) return; // it ended meanwhile
     if (live.durableRevision < live.state.revision) {
       await this.#journal.snapshot(live, live.state);

@@ -28,7 +28,7 @@ export async function move(
   live: Live,
   call: SessionCall,
 ): Promise<Document> {
-  const { engine, device, journal, residents } = context;
+  const { engine, device, together, journal, residents } = context;
   if (call.key) live.usesKeys = true;
   const mayDefer = live.state.settings.refresh.mode === "async";
   const entry: Entry = { call: call.call as Entry["call"], request: call.request, mayDefer };
@@ -40,7 +40,7 @@ export async function move(
   let made: Transacted<StepAnswer>, wait_ms: number;
   try {
     ({ result: made, waitMs: wait_ms } = await waiting(
-      device,
+      together,
       () => transition(engine, live, entry, false),
     ));
   } catch (error) {

@@ -36,6 +36,16 @@ export interface SessionCall {
   readonly revision?: number;
 }
 
+/** Of all sessions together. */
+export interface SessionCounts {
+  readonly known: number;
+  readonly inMemory: number;
+  /** Of those in memory, on the device. */
+  readonly bytes: number;
+  /** How many times a session has left memory for the store, since the start. */
+  readonly spilled: number;
+}
+
 /** What happens to a session, for those who watch it. */
 export interface SessionEvent {
   readonly event: "refresh" | "step" | "deleted";

@@ -55,13 +55,13 @@ export async function updatesAgain(
 }
 
 async function updatesBy(
-  { engine, device }: HostContext,
+  { engine, together }: HostContext,
   session: Seen,
   request: Document,
 ): Promise<Document> {
   const stepped = steppedBy(session, { request, mayDefer: true });
   const work = (linalg: LinearAlgebra) => updatesWork(stepped, request as UpdateParameters, linalg);
-  const { result, waitMs } = await waiting(device, () => transact(engine, work));
+  const { result, waitMs } = await waiting(together, () => transact(engine, work));
   const { state, answer, timing } = result;
   disposeBut(state, session.state);
   return { ...answer.fields, timing: { wait_ms: waitMs, ...timing, total_ms: 0 }, warnings: [] };

@@ -17,41 +17,47 @@ import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
 import { SessionHost } from "./session_host.ts";
-import { oneAtATime } from "./turns.ts";
+import { DeviceTurns } from "./device_turns.ts";
 
 let engine: Engine;
-const aborted = new Set<number>();
-/** The device is one, and a result must not depend on what else runs. */
-const device = oneAtATime();
+/** Calls that were taken and not answered, by their ids: aborted where nobody waits for them any more. */
+const pending = new Map<number, AbortController>();
+/** The device is one; who waits for it at the same time shares a turn. */
+const device = new DeviceTurns((turn) => send({ type: "turn", turn }));
 let host: SessionHost | undefined;
-let expiry: ReturnType<typeof setInterval> | undefined;
+let housekeeping: ReturnType<typeof setInterval> | undefined;
 let isPaying = false;
 
-/** How often sessions that nobody touches are looked for. */
-const EXPIRY_MS = 1000;
+/** Calls that compute, or measure, outside of what can be shared. */
+const TAKES_TURN_ALONE: ReadonlySet<CallName> = new Set([
+  "approximation-errors",
+  "kronecker-terms",
+  "plan",
+]);
+
+/** How often sessions that nobody touches are looked for, and the vitals are told. */
+const HOUSEKEEPING_MS = 1000;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   switch (data.type) {
     case "start":
-      device(() => start(data));
+      start(data);
       return;
-    case "call": {
-      const taken = performance.now();
-      device(() => answer(data, taken));
+    case "call":
+      answer(data);
       return;
-    }
     case "session":
       answerSession(data, performance.now());
       return;
     case "device":
-      device(() => {
+      device.alone(() => {
         const report = { ...engine.facts, memory: engine.memory() };
         send({ type: "device", id: data.id, report });
         return Promise.resolve();
       });
       return;
     case "abort":
-      aborted.add(data.id);
+      pending.get(data.id)?.abort();
       return;
     case "stop":
       stop();
@@ -80,11 +86,15 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
         store: new StoreClient(store),
         budgetBytes: settings.memoryBytes ?? Infinity,
         emit: (session, event) => send({ type: "event", session, event }),
-        device,
+        device: device.alone,
+        together: device.together,
       });
       await host.start();
-      expiry = setInterval(() => host!.expire().catch(report), EXPIRY_MS);
     }
+    housekeeping = setInterval(() => {
+      host?.expire().catch(report);
+      tellVitals();
+    }, HOUSEKEEPING_MS);
     engine.lost.then((reason) => send({ type: "lost", reason }));
     send({ type: "ready", facts: engine.facts, offer: offer() });
   } catch (error) {
@@ -92,27 +102,26 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
   }
 }
 
-async function answer(
-  { id, call, request }: ToWorker & { type: "call" },
-  taken: number,
-): Promise<void> {
-  const begun = performance.now();
+async function answer({ id, call, request }: ToWorker & { type: "call" }): Promise<void> {
+  const taken = performance.now();
+  const leaving = new AbortController();
+  pending.set(id, leaving);
+  const turn = TAKES_TURN_ALONE.has(call) ? device.alone : device.together;
   try {
-    if (aborted.delete(id)) {
-      throw new CurvdError("aborted", "The client left before its work began");
-    }
-    const answer = await CALL_HANDLERS[call](engine, request as never);
-    const ended = performance.now();
-    answer.timing = {
-      ...(answer.timing as Record<string, number>),
-      wait_ms: begun - taken,
-      total_ms: ended - taken,
-    };
+    const { answer, begun } = await turn(async () => {
+      const begun = performance.now();
+      const { signal } = leaving;
+      if (signal.aborted) throw new CurvdError("aborted", "The client left before its work began");
+      return { answer: await CALL_HANDLERS[call](engine, request as never, { signal }), begun };
+    });
+    const timing = answer.timing as Record<string, number>;
+    timing.wait_ms += begun - taken;
+    timing.total_ms = performance.now() - taken;
     send({ type: "answer", id, answer }, buffersOf(answer));
   } catch (error) {
     send({ type: "error", id, error: packError(error) });
   } finally {
-    aborted.delete(id);
+    pending.delete(id);
   }
 }
 
@@ -129,6 +138,11 @@ async function answerSession(
     send({ type: "error", id, error: packError(error) });
   }
   payDebts();
+}
+
+/** Tells the HTTP thread what there is to count. */
+function tellVitals(): void {
+  send({ type: "vitals", vitals: { memory: engine.memory(), sessions: host?.counts() ?? null } });
 }
 
 function report(error: unknown): void {
@@ -154,7 +168,7 @@ function offer(): Offer {
 }
 
 async function stop(): Promise<void> {
-  clearInterval(expiry);
+  clearInterval(housekeeping);
   await host?.close().catch(report);
   await engine?.close();
   send({ type: "stopped" });
