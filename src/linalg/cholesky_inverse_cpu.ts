@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mirrorUpper } from "@/engine/mod.ts";
+import { mirrorLower } from "@/engine/mod.ts";
 import { isInverseGood } from "./bounds.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
 import { hasNoEigenvalueBelow, invertInFloat64 } from "./float64_cpu.ts";
@@ -20,23 +20,28 @@ export async function invert(host: Host, problem: ShiftedMatrix): Promise<Solved
   return solved ?? await rescueInverse(host.float64, problem);
 }
 
-/** `spotrf`, `spotri`, a mirror; null where a pivot failed or the result missed its bound. */
-async function invertInFloat32(host: Host, problem: ShiftedMatrix): Promise<Solved | null> {
-  const { float64, verifyFully } = host;
-  const blas = host.blas!;
+/** Cholesky, a mirror; null where a pivot failed or the result missed its bound. */
+async function invertInFloat32(
+  { blas: library, float64, verifyFully, lane }: Host,
+  problem: ShiftedMatrix,
+): Promise<Solved | null> {
+  const blas = library!;
   const { d, shift: damping } = problem;
-  const { matrix, shift, work: inverse, scale } = prepare(problem.matrix, d, damping);
-  if (await blas.choleskyInverse(inverse, d, "upper") !== 0) return null;
-  if (!await hasNoEigenvalueBelow(blas, problem)) return null;
+  return await blas.scratch.lend(d * d, async (work) => {
+    const { matrix, shift, scale } = prepare(problem, work);
+    const inverse = await blas.choleskyInverse(work, d, lane);
+    if (typeof inverse === "number") return null;
+    if (!await hasNoEigenvalueBelow({ blas, lane }, problem, work)) return null;
 
-  mirrorUpper(inverse, d);
-  const m = { matrix, shift, d };
-  const estimate = judgeInverse(blas, m, inverse);
-  const residual = verifyFully ? exactInverseResidual(float64, m, inverse) : estimate.residual;
-  if (!isInverseGood({ ...estimate, residual }, d)) return null;
-  rescale(inverse, scale);
-  return {
-    result: inverse,
-    report: { residual, condition: estimate.condition, damping, engine: "blas" },
-  };
+    mirrorLower(inverse, d);
+    const m = { matrix, shift, d };
+    const estimate = judgeInverse(blas, m, inverse);
+    const residual = verifyFully ? exactInverseResidual(float64, m, inverse) : estimate.residual;
+    if (!isInverseGood({ ...estimate, residual }, d)) return null;
+    rescale(inverse, scale);
+    return {
+      result: inverse,
+      report: { residual, condition: estimate.condition, damping, engine: "blas" },
+    };
+  });
 }

@@ -14,7 +14,7 @@ import {
   type Tensor3D,
   tensor3d,
 } from "@tensorflow/tfjs-core";
-import { CpuEngine, type Engine, type Float64, float64Within } from "@/engine/mod.ts";
+import { CpuEngine, type Engine, type Float64, float64Within, type Lane } from "@/engine/mod.ts";
 import { invert } from "./cholesky_inverse_cpu.ts";
 import { decompose } from "./eigh_cpu.ts";
 import { invertRoot } from "./inverse_root_cpu.ts";
@@ -36,7 +36,7 @@ import { whiten } from "./whiten_cpu.ts";
 export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   readonly verifyFully: boolean;
   readonly float64: Float64;
-  readonly #host: Host;
+  readonly #host: Omit<Host, "lane">;
 
   constructor(private readonly engine: Engine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
@@ -57,7 +57,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   }
 
   async eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
-    const solved = await this.#everyMatrix(problems, (matrix) => decompose(this.#host, matrix));
+    const solved = await this.#everyMatrix(problems, decompose);
     return problems.map(({ matrix: { shape: [b, d] } }, at) => ({
       vectors: stackOf(solved[at].map(({ vectors }) => vectors), d),
       values: tensor2d(joined(solved[at].map(({ values }) => values)), [b, d]),
@@ -68,7 +68,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   async inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
     const solved = await this.#everyMatrix(
       problems,
-      (matrix, { shift, root }) => invertRoot(this.#host, { ...matrix, shift, root }),
+      (host, matrix, { shift, root }) => invertRoot(host, { ...matrix, shift, root }),
     );
     return problems.map(({ matrix }, at) => ({
       root: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
@@ -100,14 +100,14 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
    */
   #everyMatrix<P extends SymmetricProblem, R>(
     problems: readonly P[],
-    solve: (matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
+    solve: (host: Host, matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
   ): Promise<R[][]> {
     const { blas } = this.#host;
     return allOf(problems.map((problem, index) =>
       allOf(
         matricesOf(problem).map((matrix, at) => {
-          const work = () => solve(matrix, problem, index, at);
-          return blas === null ? work() : blas.during(matrix.d, work);
+          const work = (lane: Lane) => solve({ ...this.#host, lane }, matrix, problem, index, at);
+          return blas === null ? work("here") : blas.during(matrix.d, work);
         }),
       )
     ));
@@ -120,7 +120,7 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
     const shifts = await Promise.all(problems.map(shiftsOf));
     const solved = await this.#everyMatrix(
       problems,
-      (matrix, _, problem, at) => solve(this.#host, { ...matrix, shift: shifts[problem][at] }),
+      (host, matrix, _, problem, at) => solve(host, { ...matrix, shift: shifts[problem][at] }),
     );
     return problems.map(({ matrix }, at) => ({
       stack: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),

@@ -12,6 +12,7 @@ import type { Report } from "./linear_algebra.ts";
 import { judgeEigh } from "./probes_cpu.ts";
 import { eighCondition, rescueEigh } from "./rescue.ts";
 import type { Host, HostMatrix } from "./solver_cpu.ts";
+import { rescale, scaleOf } from "./scaling_cpu.ts";
 import { transposeSquare } from "./transpose_cpu.ts";
 
 export interface SolvedEigh {
@@ -28,17 +29,28 @@ export async function decompose(host: Host, problem: HostMatrix): Promise<Solved
   return solved ?? await rescueEigh(host.float64, problem);
 }
 
-/** `ssyevd`; null where it did not converge, missed its bound, or found an eigenvalue below −τ. */
-async function decomposeInFloat32(
-  { blas: library, float64, verifyFully }: Host,
+/** Divide and conquer; null where it did not converge, missed its bound, or found an eigenvalue below −τ. */
+async function decomposeInFloat32(host: Host, problem: HostMatrix): Promise<SolvedEigh | null> {
+  const norm = frobeniusNorm(problem.matrix);
+  if (!Number.isFinite(norm)) return null; // LAPACK may not return from a NaN
+  const { d } = problem;
+  return await host.blas!.scratch.lend(d * d, (rows) => decomposeIn(rows, host, problem, norm));
+}
+
+/** @param rows `[d, d]`, takes the eigenvectors in its rows. */
+async function decomposeIn(
+  rows: Float32Array<ArrayBuffer>,
+  { blas: library, float64, verifyFully, lane }: Host,
   { matrix, d, negativeTolerance }: HostMatrix,
+  norm: number,
 ): Promise<SolvedEigh | null> {
   const blas = library!;
-  const norm = frobeniusNorm(matrix);
-  if (!Number.isFinite(norm)) return null; // LAPACK may not return from a NaN
-  const rows = matrix.slice();
-  const values = await blas.eigh(rows, d);
+  const scale = scaleOf(norm);
+  rows.set(matrix);
+  rescale(rows, scale);
+  const values = await blas.eigh(rows, d, lane);
   if (values === null) return null;
+  rescale(values, 1 / scale);
   if (negativeTolerance !== undefined && !(values[0] >= -negativeTolerance)) return null;
 
   const vectors = transposeSquare(blas, rows, d);

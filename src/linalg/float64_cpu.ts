@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Blas } from "@/engine/mod.ts";
+import type { Blas, Lane } from "@/engine/mod.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
 import { apply, inverseResidual, spectralNorm } from "./probes.ts";
 import { prepare } from "./scaling_cpu.ts";
@@ -12,14 +12,17 @@ import type { Host, ShiftedMatrix, Solved } from "./solver_cpu.ts";
 /**
  * Whether no eigenvalue is below −τ, by factoring `M + τI`; true where nothing was asked or the shift would not hide one.
  * A false is no verdict: float64 gives that.
+ *
+ * @param work `[d, d]`, is overwritten.
  */
 export async function hasNoEigenvalueBelow(
-  blas: Blas,
+  { blas, lane }: { blas: Blas; lane: Lane },
   { matrix, d, shift, negativeTolerance }: ShiftedMatrix,
+  work: Float32Array<ArrayBuffer>,
 ): Promise<boolean> {
   if (negativeTolerance === undefined || shift <= negativeTolerance) return true;
-  const { work } = prepare(matrix, d, negativeTolerance);
-  return await blas.cholesky(work, d, "upper") === 0;
+  prepare({ matrix, d, shift: negativeTolerance }, work);
+  return await blas.cholesky(work, d, lane) === 0;
 }
 
 /** The plain case, a positive definite matrix with damping; null leaves everything else to the rescue. */

@@ -29,13 +29,13 @@ export async function invertRoot(host: Host, problem: RootMatrix): Promise<Solve
 }
 
 async function rootInFloat32(
-  { blas: library, float64, verifyFully }: Host,
+  { blas: library, float64, verifyFully, lane }: Host,
   { matrix, d, shift, root, negativeTolerance }: RootMatrix,
 ): Promise<Solved | null> {
   const blas = library!;
   if (!isWithinRange(matrix, d, shift)) return null;
   const rows = matrix.slice();
-  const values = await blas.eigh(rows, d);
+  const values = await blas.eigh(rows, d, lane);
   if (values === null) return null;
   if (negativeTolerance !== undefined && !(values[0] >= -negativeTolerance)) return null;
   const condition = (values[d - 1] + shift) / (values[0] + shift);

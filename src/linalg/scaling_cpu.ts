@@ -3,14 +3,13 @@
  *
  * @module
  */
+import type { ShiftedMatrix } from "./solver_cpu.ts";
 
 /** `M' = scale·M` and `work = M' + shift'·I`; `(M + shift·I)⁻¹ = scale·work⁻¹`. */
 export interface Prepared {
   /** `[d, d]`, to be read only: `M` itself where no scaling is needed. */
   readonly matrix: Float32Array<ArrayBuffer>;
   readonly shift: number;
-  /** `[d, d]`, to be overwritten. */
-  readonly work: Float32Array<ArrayBuffer>;
   /** A power of two, so that scaling is exact. */
   readonly scale: number;
 }
@@ -21,19 +20,19 @@ const LARGEST_EXPONENT = 30;
 /**
  * Prepares `M + shift·I`. No entry of a positive semidefinite matrix exceeds its largest diagonal entry, so the diagonal
  * decides the scale; what is not semidefinite fails its factorization and is redone in float64.
+ *
+ * @param work `[d, d]`, takes what is to be factored.
  */
 export function prepare(
-  matrix: Float32Array<ArrayBuffer>,
-  d: number,
-  shift: number,
+  { matrix, d, shift }: Pick<ShiftedMatrix, "matrix" | "d" | "shift">,
+  work: Float32Array<ArrayBuffer>,
 ): Prepared {
-  const exponent = exponentOfDiagonal(matrix, d, shift);
-  const scale = Math.abs(exponent) > LARGEST_EXPONENT ? 2 ** -exponent : 1;
+  const scale = scaleOf(largestOfDiagonal(matrix, d, shift));
   const scaled = scale === 1 ? matrix : matrix.map((value) => value * scale);
-  const work = scaled.slice();
+  work.set(scaled);
   const scaledShift = shift * scale;
   for (let i = 0; i < d; i++) work[i * (d + 1)] += scaledShift;
-  return { matrix: scaled, shift: scaledShift, work, scale };
+  return { matrix: scaled, shift: scaledShift, scale };
 }
 
 /** Multiplies by a power of two in place. */
@@ -42,8 +41,15 @@ export function rescale(values: Float32Array, scale: number): void {
   for (let i = 0; i < values.length; i++) values[i] *= scale;
 }
 
-function exponentOfDiagonal(matrix: Float32Array, d: number, shift: number): number {
+/** The power of two that brings a size near 1, where it is near the ends of float32; else 1. */
+export function scaleOf(size: number): number {
+  if (!(size > 0 && size < Infinity)) return 1;
+  const exponent = Math.round(Math.log2(size));
+  return Math.abs(exponent) > LARGEST_EXPONENT ? 2 ** -exponent : 1;
+}
+
+function largestOfDiagonal(matrix: Float32Array, d: number, shift: number): number {
   let largest = 0;
   for (let i = 0; i < d; i++) largest = Math.max(largest, Math.abs(matrix[i * (d + 1)] + shift));
-  return largest > 0 && largest < Infinity ? Math.round(Math.log2(largest)) : 0;
+  return largest;
 }

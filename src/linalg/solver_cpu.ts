@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Blas, Float64 } from "@/engine/mod.ts";
+import type { Blas, Float64, Lane } from "@/engine/mod.ts";
 import type { Report } from "./linear_algebra.ts";
 
 /** The libraries at hand, and how carefully to judge. Operations on it run inside {@linkcode Blas.during}. */
@@ -12,6 +12,8 @@ export interface Host {
   readonly blas: Blas | null;
   readonly float64: Float64;
   readonly verifyFully: boolean;
+  /** Where small matrices are solved. */
+  readonly lane: Lane;
 }
 
 /** One symmetric matrix of a stack. */

@@ -17,23 +17,27 @@ export async function whiten(host: Host, problem: ShiftedMatrix): Promise<Solved
   return solved ?? await rescueWhitener(host.float64, problem);
 }
 
-/** `spotrf`, `strtri`; null where a pivot failed or the result missed its bound. */
-async function whitenInFloat32(host: Host, problem: ShiftedMatrix): Promise<Solved | null> {
-  const { float64, verifyFully } = host;
-  const blas = host.blas!;
+/** Cholesky; null where a pivot failed or the result missed its bound. */
+async function whitenInFloat32(
+  { blas: library, float64, verifyFully, lane }: Host,
+  problem: ShiftedMatrix,
+): Promise<Solved | null> {
+  const blas = library!;
   const { d, shift: damping } = problem;
-  const { matrix, shift, work: whitener, scale } = prepare(problem.matrix, d, damping);
-  if (await blas.whiten(whitener, d) !== 0) return null;
-  if (!await hasNoEigenvalueBelow(blas, problem)) return null;
+  return await blas.scratch.lend(d * d, async (work) => {
+    const { matrix, shift, scale } = prepare(problem, work);
+    const whitener = await blas.whiten(work, d, lane);
+    if (typeof whitener === "number") return null;
+    if (!await hasNoEigenvalueBelow({ blas, lane }, problem, work)) return null;
 
-  for (let i = 0; i < d; i++) whitener.fill(0, i * d + i + 1, (i + 1) * d);
-  const m = { matrix, shift, d };
-  const estimate = judgeWhitener(blas, m, whitener);
-  const residual = verifyFully ? exactWhitenerResidual(float64, m, whitener) : estimate.residual;
-  if (!isInverseGood({ ...estimate, residual }, d)) return null;
-  rescale(whitener, Math.sqrt(scale));
-  return {
-    result: whitener,
-    report: { residual, condition: estimate.condition, damping, engine: "blas" },
-  };
+    const m = { matrix, shift, d };
+    const estimate = judgeWhitener(blas, m, whitener);
+    const residual = verifyFully ? exactWhitenerResidual(float64, m, whitener) : estimate.residual;
+    if (!isInverseGood({ ...estimate, residual }, d)) return null;
+    rescale(whitener, Math.sqrt(scale));
+    return {
+      result: whitener,
+      report: { residual, condition: estimate.condition, damping, engine: "blas" },
+    };
+  });
 }

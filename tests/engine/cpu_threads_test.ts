@@ -1,7 +1,9 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import fc from "fast-check";
 import {
+  type Lane,
   LARGEST_SINGLE_SIDE,
+  LARGEST_SMALL_SIDE,
   LEAST_SHARED_PRODUCT,
   ThreadGate,
 } from "@/engine/cpu/blas/threads.ts";
@@ -80,4 +82,26 @@ Deno.test("the gate gives a blocking product the threads of its size, but none a
     equal(threads, 1);
     return Promise.resolve();
   });
+});
+
+/** The lanes that pieces of work on these sides are given, all asked for at once. */
+async function lanesOf(sides: readonly number[], cores: number): Promise<Lane[]> {
+  const gate = new ThreadGate(cores, () => {});
+  return await Promise.all(sides.map((side) =>
+    gate.run(side, async (lane) => {
+      if (lane === "pool") await new Promise((resolve) => setTimeout(resolve, 5));
+      return lane;
+    })
+  ));
+}
+
+Deno.test("a small matrix alone is solved on the calling thread, a larger one on the pool's", async () => {
+  deepEqual(await lanesOf([LARGEST_SMALL_SIDE], 2), ["here"]);
+  deepEqual(await lanesOf([LARGEST_SMALL_SIDE + 1], 2), ["pool"]);
+});
+
+Deno.test("of many small matrices all lanes but one are the pool's, and the calling thread is the last", async () => {
+  const lanes = await lanesOf(Array<number>(12).fill(LARGEST_SMALL_SIDE), 3);
+  deepEqual(lanes.slice(0, 3), ["pool", "pool", "here"]);
+  ok(lanes.filter((lane) => lane === "here").length > 1, "the calling thread is taken again");
 });

@@ -8,13 +8,6 @@ export function mirrorLower(x: Float32Array | Float64Array, d: number): void {
   });
 }
 
-/** Copies the upper triangle onto the lower. */
-export function mirrorUpper(x: Float32Array | Float64Array, d: number): void {
-  forTilesBelowDiagonal(d, (i, j, jEnd) => {
-    for (let t = j; t < jEnd; t++) x[i * d + t] = x[t * d + i];
-  });
-}
-
 /** Calls for pieces of rows left of the diagonal, tile after tile. */
 function forTilesBelowDiagonal(
   d: number,

@@ -10,27 +10,19 @@ import type { EngineFacts } from "../../engine.ts";
 import type { GramSize, ProductSize } from "../products.ts";
 import { type BlasLibrary, integer, letter } from "./symbols.ts";
 import { Scratch } from "./scratch.ts";
-import { ThreadGate } from "./threads.ts";
+import { type Lane, LARGEST_SINGLE_SIDE, LARGEST_SMALL_SIDE, ThreadGate } from "./threads.ts";
+import { triangularInverse } from "./triangular_inverse.ts";
+import { LARGEST_ONE_CALL, tridiagonalEigh } from "./tridiagonal_eigh.ts";
 
 /** A matrix in either precision; it decides which routine is called. */
 export type Real = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
 
-/** Of a row-major matrix. */
-export type Triangle = "lower" | "upper";
-
 const UPPER = letter("U");
-const LOWER = letter("L");
 const PLAIN = letter("N");
 const TRANSPOSED = letter("T");
 const VECTORS = letter("V");
 const NON_UNIT = letter("N");
 const ROW_MAJOR = letter("R");
-
-/** Sides up to this are inverted within 0.3 ms, so the event loop need not be spared. */
-const SMALL = 128;
-
-/** The same triangle, column-major. */
-const OF_LAPACK = { lower: UPPER, upper: LOWER };
 
 export class Blas {
   readonly facts: NonNullable<EngineFacts["blas"]>;
@@ -38,7 +30,8 @@ export class Blas {
   readonly library: string;
   readonly #symbols: BlasLibrary["symbols"];
   readonly #gate: ThreadGate;
-  readonly #scratch = new Scratch();
+  /** Memory to work in. */
+  readonly scratch = new Scratch();
 
   constructor(
     library: BlasLibrary,
@@ -53,10 +46,10 @@ export class Blas {
 
   /**
    * Runs work on matrices of a side, with the number of threads that belongs to it: beside other work for a small one, alone
-   * for a large one. All LAPACK calls and all products that must give the same bits every time are made in such work; it
-   * must not wait for other work of this kind.
+   * for a large one. All LAPACK calls and all products that must give the same bits every time are made in such work, small
+   * ones in the lane it is given; it must not wait for other work of this kind.
    */
-  during<T>(side: number, work: () => Promise<T>): Promise<T> {
+  during<T>(side: number, work: (lane: Lane) => Promise<T>): Promise<T> {
     return this.#gate.run(side, work);
   }
 
@@ -122,72 +115,95 @@ export class Blas {
   }
 
   /**
-   * Factors in place: `A = L Lᵀ` into the lower triangle (`"lower"`), or `Lᵀ` into the upper (`"upper"`).
+   * Factors in place: `A = L Lᵀ` into the lower triangle.
    * @returns 0, or the row, from 1, of the pivot that failed.
    */
-  async cholesky(a: Real, d: number, triangle: Triangle): Promise<number> {
-    const potrf = a instanceof Float32Array ? this.#symbols.spotrf_ : this.#symbols.dpotrf_;
+  async cholesky(a: Real, d: number, lane: Lane = "pool"): Promise<number> {
     const side = integer(d), info = integer(0);
-    await potrf(OF_LAPACK[triangle], side, a, side, info);
-    return info[0];
-  }
-
-  /** `A⁻¹` in place, one triangle only. @returns as {@linkcode cholesky}. */
-  async choleskyInverse(a: Real, d: number, triangle: Triangle): Promise<number> {
-    if (a instanceof Float32Array && d <= SMALL) return this.#invertNow(a, d, triangle);
-    const failed = await this.cholesky(a, d, triangle);
-    if (failed !== 0) return failed;
-    const potri = a instanceof Float32Array ? this.#symbols.spotri_ : this.#symbols.dpotri_;
-    const side = integer(d), info = integer(0);
-    await potri(OF_LAPACK[triangle], side, a, side, info);
-    return info[0];
-  }
-
-  /** `L⁻¹` of `A = L Lᵀ` in place, lower triangle only. @returns as {@linkcode cholesky}. */
-  async whiten(a: Real, d: number): Promise<number> {
-    const failed = await this.cholesky(a, d, "lower");
-    if (failed !== 0) return failed;
-    const trtri = a instanceof Float32Array ? this.#symbols.strtri_ : this.#symbols.dtrtri_;
-    const side = integer(d), info = integer(0);
-    await trtri(UPPER, NON_UNIT, side, a, side, info);
+    const { spotrf_: single, spotrf_now: now, dpotrf_: double } = this.#symbols;
+    const potrf = a instanceof Float64Array ? double : isHere(lane, d) ? now : single;
+    await potrf(UPPER, side, a, side, info);
     return info[0];
   }
 
   /**
-   * Divide and conquer: `A` becomes the eigenvectors in its **rows**, in the order of the values.
-   * @returns eigenvalues, ascending; null where it did not converge.
+   * `A⁻¹ = L⁻ᵀL⁻¹`, lower triangle; above it are zeros or what was there.
+   * @param a is overwritten.
+   * @returns the inverse, or the row, from 1, of the pivot that failed.
    */
-  async eigh<R extends Real>(a: R, d: number): Promise<R | null> {
-    const single = a instanceof Float32Array;
-    const syevd = single ? this.#symbols.ssyevd_ : this.#symbols.dsyevd_;
-    const values = single ? new Float32Array(d) : new Float64Array(d);
-    const least = 1 + 6 * d + 2 * d * d; // its optimum differs only for tiny matrices
-    const work = this.#scratch.take(single ? least : 2 * least);
-    const integers = new Int32Array(3 + 5 * d);
+  async choleskyInverse<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | number> {
+    const failed = await this.cholesky(a, d, lane);
+    if (failed !== 0) return failed;
     const side = integer(d), info = integer(0);
-    await syevd(
-      VECTORS,
-      UPPER,
-      side,
-      a,
-      side,
-      values,
-      single ? work : new Float64Array(work.buffer, 0, least),
-      integer(least),
-      integers,
-      integer(integers.length),
-      info,
-    );
-    this.#scratch.give(work);
-    return info[0] === 0 ? values as R : null;
+    if (a instanceof Float64Array) {
+      await this.#symbols.dpotri_(UPPER, side, a, side, info);
+      return a;
+    }
+    const inverse = await this.#invertFactor(a, d, lane);
+    const { slauum_: later, slauum_now: now } = this.#symbols;
+    await (isHere(lane, d) ? now : later)(UPPER, side, inverse, side, info);
+    return inverse as R;
   }
 
-  #invertNow(a: Float32Array<ArrayBuffer>, d: number, triangle: Triangle): number {
+  /**
+   * `L⁻¹` of `A = L Lᵀ`, lower triangle; above it are zeros or what was there.
+   * @param a is overwritten.
+   * @returns as {@linkcode choleskyInverse}.
+   */
+  async whiten<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | number> {
+    const failed = await this.cholesky(a, d, lane);
+    if (failed !== 0) return failed;
+    if (!(a instanceof Float64Array)) return await this.#invertFactor(a, d, lane) as R;
     const side = integer(d), info = integer(0);
-    this.#symbols.spotrf_now(OF_LAPACK[triangle], side, a, side, info);
-    if (info[0] === 0) this.#symbols.spotri_now(OF_LAPACK[triangle], side, a, side, info);
-    return info[0];
+    await this.#symbols.dtrtri_(UPPER, NON_UNIT, side, a, side, info);
+    return a;
   }
+
+  /**
+   * Divide and conquer: `A` becomes the eigenvectors in its **rows**, in the order of the values.
+   * @param lane where a small matrix is solved; a large one goes to the pool.
+   * @returns eigenvalues, ascending; null where it did not converge.
+   */
+  async eigh<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | null> {
+    if (!(a instanceof Float32Array)) return await this.#eighInFloat64(a, d) as R | null;
+    if (d > LARGEST_ONE_CALL) {
+      const threads = d <= LARGEST_SINGLE_SIDE ? "one" : "all";
+      const { cores } = this.#gate;
+      const options = { symbols: this.#symbols, scratch: this.scratch, threads, cores } as const;
+      return await tridiagonalEigh(a, d, options) as R | null;
+    }
+    const { ssyevd_: later, ssyevd_now: now } = this.#symbols;
+    const syevd = isHere(lane, d) ? now : later;
+    return await this.scratch.lend(1 + 6 * d + 2 * d * d, async (work) => {
+      const values = new Float32Array(d);
+      const integers = new Int32Array(3 + 5 * d);
+      const side = integer(d), info = integer(0), length = integer(work.length);
+      const counted = integer(integers.length);
+      await syevd(VECTORS, UPPER, side, a, side, values, work, length, integers, counted, info);
+      return info[0] === 0 ? values as R : null;
+    });
+  }
+
+  async #eighInFloat64(a: Float64Array<ArrayBuffer>, d: number): Promise<Float64Array | null> {
+    const values = new Float64Array(d);
+    const work = new Float64Array(1 + 6 * d + 2 * d * d);
+    const integers = new Int32Array(3 + 5 * d);
+    const side = integer(d), info = integer(0), length = integer(work.length);
+    const counted = integer(integers.length);
+    const { dsyevd_: syevd } = this.#symbols;
+    await syevd(VECTORS, UPPER, side, a, side, values, work, length, integers, counted, info);
+    return info[0] === 0 ? values : null;
+  }
+
+  #invertFactor(l: Float32Array<ArrayBuffer>, d: number, lane: Lane): Promise<Float32Array> {
+    const here = isHere(lane, d) ? "here" : "pool";
+    return triangularInverse({ symbols: this.#symbols, lane: here }, l, d);
+  }
+}
+
+/** Whether calls on a side block: only small ones may. */
+function isHere(lane: Lane, d: number): boolean {
+  return lane === "here" && d <= LARGEST_SMALL_SIDE;
 }
 
 const ONE_32 = Float32Array.of(1), ZERO_32 = Float32Array.of(0);

@@ -11,15 +11,27 @@ export class Scratch {
   readonly #idle = new Map<number, Float32Array<ArrayBuffer>[]>();
   #count = 0;
 
-  /** An array of exactly this length, with anything in it. */
-  take(length: number): Float32Array<ArrayBuffer> {
+  /** Lends an array of exactly this length, with anything in it, until the work is done. */
+  async lend<T>(
+    length: number,
+    work: (array: Float32Array<ArrayBuffer>) => Promise<T>,
+  ): Promise<T> {
+    const array = this.#take(length);
+    try {
+      return await work(array);
+    } finally {
+      this.#give(array);
+    }
+  }
+
+  #take(length: number): Float32Array<ArrayBuffer> {
     const array = this.#idle.get(length)?.pop();
     if (array === undefined) return new Float32Array(length);
     this.#count -= length;
     return array;
   }
 
-  give(array: Float32Array<ArrayBuffer>): void {
+  #give(array: Float32Array<ArrayBuffer>): void {
     if (this.#count + array.length > MOST_IDLE) return;
     this.#count += array.length;
     const idle = this.#idle.get(array.length);

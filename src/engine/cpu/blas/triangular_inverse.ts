@@ -1,0 +1,64 @@
+/**
+ * `R⁻¹` of an upper triangular matrix, in LAPACK's order:
+ *
+ *   [R₁₁ R₁₂]⁻¹   [X₁₁  −X₁₁ R₁₂ X₂₂]
+ *   [    R₂₂]   = [          X₂₂    ],   X = R⁻¹,
+ *
+ * down to blocks that are solved for the identity at once. LAPACK's strtri works in narrower blocks: 256 takes it 0.5 ms, a
+ * solve 0.25 ms, though that is three times the arithmetic; at 512 the halves halve strtri's time too.
+ *
+ * @module
+ */
+import type { Lane } from "./threads.ts";
+import { type BlasLibrary, integer, letter } from "./symbols.ts";
+
+type Values = Float32Array<ArrayBuffer>;
+
+const LEFT = letter("L"), RIGHT = letter("R");
+const UPPER = letter("U");
+const PLAIN = letter("N");
+const NON_UNIT = letter("N");
+const ONE = Float32Array.of(1), MINUS_ONE = Float32Array.of(-1);
+
+/** Sides up to this are one solve. */
+const LARGEST_SOLVE = 256;
+
+/**
+ * @param r `[d, d]`, read in its upper triangle.
+ * @returns `[d, d]`, zero below the diagonal.
+ */
+export async function triangularInverse(
+  { symbols, lane }: { symbols: BlasLibrary["symbols"]; lane: Lane },
+  r: Values,
+  d: number,
+): Promise<Values> {
+  const x = new Float32Array(d * d);
+  for (let i = 0; i < d; i++) x[i * (d + 1)] = 1;
+  const trsm = lane === "here" ? symbols.strsm_now : symbols.strsm_;
+  const stride = integer(d);
+
+  /** Inverts the block of rows and columns `start` to `start + size`. */
+  const invert = async (start: number, size: number): Promise<void> => {
+    const here = start * (d + 1), side = integer(size);
+    if (size <= LARGEST_SOLVE) {
+      const [from, to] = [r.subarray(here), x.subarray(here)];
+      await trsm(LEFT, UPPER, PLAIN, NON_UNIT, side, side, ONE, from, stride, to, stride);
+      return;
+    }
+    const left = size >> 1, right = size - left;
+    await invert(start, left);
+    await invert(start + left, right);
+    const above = here + left * d, below = above + left; // of the right half: R₁₂ and R₂₂
+    for (let column = 0; column < right; column++) {
+      const at = above + column * d;
+      x.set(r.subarray(at, at + left), at);
+    }
+    const [x11, x12, x22] = [x.subarray(here), x.subarray(above), x.subarray(below)];
+    const rows = integer(left), columns = integer(right);
+    const { strmm_: trmm } = symbols;
+    await trmm(LEFT, UPPER, PLAIN, NON_UNIT, rows, columns, MINUS_ONE, x11, stride, x12, stride);
+    await trmm(RIGHT, UPPER, PLAIN, NON_UNIT, rows, columns, ONE, x22, stride, x12, stride);
+  };
+  await invert(0, d);
+  return x;
+}
