@@ -47,7 +47,7 @@ export class ModelCapture {
   readonly #model: LayersModel;
   readonly #cover: Cover;
 
-  /** @throws RangeError for a model that is not built, or an excluded name that is no trainable layer's. */
+  /** @throws RangeError for an excluded name that is no trainable layer's. */
   constructor(
     model: LayersModel,
     { exclude = [], onUncovered = warn }: CaptureSettings = {},

@@ -33,7 +33,7 @@ export interface Cover {
  * Sorts a model's trainable layers, those of nested models too; frozen ones are in neither list.
  *
  * @param exclude names of layers to leave uncovered.
- * @throws RangeError for a model that is not built, or a name in `exclude` that is no trainable layer's.
+ * @throws RangeError for a name in `exclude` that is no trainable layer's.
  */
 export function coverModel(model: LayersModel, exclude: readonly string[]): Cover {
   const blocks: WatchableBlock[] = [];
@@ -67,11 +67,6 @@ function* trainableLayers(
 ): Generator<[string, layers.Layer]> {
   for (const layer of model.layers) {
     const name = prefix + layer.name;
-    if (!layer.built) {
-      throw new RangeError(
-        `Cannot capture layer "${name}" as it must be built: give the first layer an inputShape`,
-      );
-    }
     if (seen.has(layer) || layer.trainableWeights.length === 0) continue;
     seen.add(layer);
     if (layer instanceof LayersModel) yield* trainableLayers(layer, `${name}/`, seen);

@@ -76,17 +76,14 @@ export function runPass({ model, blocks, pass, variables, request }: Pass): Pass
           ),
       };
     });
+    const layers = joined(watches, ofOutputs, lossScale(request, watched));
     return {
       loss: loss && loss.clone() as Scalar,
       gradients: Object.fromEntries(variables.flatMap(({ name }, at) => {
         const gradient = ofVariables[at];
         return gradient ? [[name, gradient.clone()]] : [];
       })),
-      statistics: {
-        fisher: request.fisher,
-        backprops: ofOutputs.length,
-        layers: joined(watches, ofOutputs, lossScale(request, watched)),
-      },
+      statistics: { fisher: request.fisher, backprops: ofOutputs.length, layers },
     };
   } finally {
     output?.end();
@@ -135,23 +132,23 @@ function joined(
   passes: readonly Gradients[],
   scale: number,
 ): Map<string, LayerStatistics> {
-  const layers = new Map<string, LayerStatistics>();
-  let from = 0;
-  for (const { block, uses } of watches) {
-    const to = from + uses.length;
-    const gradients = passes.map((pass) => pass.slice(from, to));
-    from = to;
-    if (gradients.flat().every((gradient) => gradient === null)) continue;
-    const tensors = tidy(() => {
+  let at = 0;
+  const layers = tidy(() =>
+    watches.flatMap(({ block, uses }) => {
+      const [from, to] = [at, at += uses.length];
+      const gradients = passes.map((pass) => pass.slice(from, to));
+      if (gradients.flat().every((gradient) => gradient === null)) return [];
+      const inputs = block.joinInputs(uses.map((use) => use.inputs));
       const ofPasses = gradients.map((ofUses) =>
         block.joinGradients(ofUses.map((g, use) => g ?? zeros(uses[use].preActivations.shape)))
       );
-      return {
-        inputs: block.joinInputs(uses.map(({ inputs }) => inputs)),
+      return [{
+        name: block.name,
+        inputs,
         outputGradients: ofPasses.length === 1 ? ofPasses[0] : stack(ofPasses),
-      };
-    });
-    layers.set(block.name, { ...tensors, gradientScale: scale * block.scaleOf(uses.length) });
-  }
-  return layers;
+        gradientScale: scale * block.scaleOf(uses.length),
+      }];
+    })
+  );
+  return new Map(layers.map(({ name, ...statistics }) => [name, statistics]));
 }
