@@ -12,15 +12,32 @@ export {
   type LayerStatistics,
   type Statistics,
 } from "./capture.ts";
+export {
+  type BlockDescription,
+  type BlockGradient,
+  type BlockSizes,
+  type BlockUpdate,
+  type CaptureSettings,
+  type LayerBlock,
+  ModelCapture,
+  type PassSettings,
+  type StatisticsRequest,
+  type UncoveredLayer,
+} from "./capture/mod.ts";
+export * from "./fisher/mod.ts";
 export { type DenseLayer, denseLayers } from "./dense_layers.ts";
 export { sampledCrossEntropy } from "./fisher.ts";
 export { KfacPreconditioner, type KfacSettings } from "./kfac.ts";
-export type { OptimizerStatus, StepReport, TrainerEvent } from "./optimizer/events.ts";
 export {
-  type CurvatureOptions,
-  type LossFunction,
-  type Mode,
-  type OnLate,
-  type OnLost,
-} from "./optimizer/options.ts";
-export * from "./optimizer/schedules.ts";
+  type BlockDescription,
+  type BlockGradient,
+  type CaptureSettings,
+  type LayerBlock,
+  ModelCapture,
+  type PassSettings,
+  type StatisticsRequest,
+  type UncoveredLayer,
+} from "./capture/mod.ts";
+export * from "./fisher/mod.ts";
+export * from "./loop/mod.ts";
+export * from "./optimizer/mod.ts";

@@ -45,7 +45,11 @@ export function writeBody(
   encoding: Encoding,
   format: Output,
 ): Uint8Array<ArrayBuffer> {
-  const parts = encodeDocument(document, encoding, format);
+  return joined(encodeDocument(document, encoding, format));
+}
+
+/** Parts one after another, as one array. */
+export function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
   if (parts.length === 1) return parts[0];
   const whole = new Uint8Array(parts.reduce((bytes, part) => bytes + part.byteLength, 0));
   let at = 0;

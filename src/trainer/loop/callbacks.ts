@@ -1,0 +1,52 @@
+/**
+ * TensorFlow.js's callbacks, in any of the forms that `model.fit` takes, called in turn.
+ *
+ * @module
+ */
+import type { CustomCallback, CustomCallbackArgs, LayersModel, Logs } from "@tensorflow/tfjs";
+
+/** A callback object (`tf.callbacks.earlyStopping()`), functions by name, or several of either. */
+export type Callbacks =
+  | CallbackObject
+  | CustomCallbackArgs
+  | readonly (CallbackObject | CustomCallbackArgs)[];
+
+/** What TensorFlow.js's own callback classes have in common. */
+type CallbackObject =
+  & Pick<
+    CustomCallback,
+    "onTrainBegin" | "onTrainEnd" | "onEpochBegin" | "onEpochEnd" | "onBatchBegin" | "onBatchEnd"
+  >
+  & { setModel?(model: LayersModel): void; setParams?(params: Record<string, unknown>): void };
+
+type Hook =
+  | "onTrainBegin"
+  | "onTrainEnd"
+  | "onEpochBegin"
+  | "onEpochEnd"
+  | "onBatchBegin"
+  | "onBatchEnd";
+
+export class CallbackList {
+  readonly #callbacks: readonly (CallbackObject | CustomCallbackArgs)[];
+
+  constructor(
+    callbacks: Callbacks | undefined,
+    model: LayersModel,
+    params: Record<string, unknown>,
+  ) {
+    this.#callbacks = callbacks === undefined ? [] : [callbacks].flat() as CallbackObject[];
+    for (const callback of this.#callbacks) {
+      if ("setParams" in callback) callback.setParams?.(params as never);
+      if ("setModel" in callback) callback.setModel?.(model as never);
+    }
+  }
+
+  /** Calls a hook of every callback, and waits for each. */
+  async call(hook: Hook, ...args: [Logs] | [number, Logs]): Promise<void> {
+    for (const callback of this.#callbacks) {
+      const own = callback[hook] as ((...args: unknown[]) => unknown) | undefined;
+      await own?.apply(callback, args);
+    }
+  }
+}

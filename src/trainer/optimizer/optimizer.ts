@@ -1,0 +1,432 @@
+/**
+ * Second-order training in the form of a TensorFlow.js optimizer: curvature by a curvd server.
+ *
+ *   θ ← θ − η (F̂ + λI)⁻¹ ∇,   with momentum, weight decay, KL clip, or steps by the quadratic model
+ *
+ * `step` is the whole of it, for every mode. `minimize` and `applyGradients` must answer at once, so they can only
+ * apply what is already here: they work where mode is local and training asynchronous without waiting
+ * (`onLate` stale or gradient), and so do `model.compile` and `model.fit`.
+ *
+ * @module
+ */
+import {
+  dispose,
+  type LayersModel,
+  type NamedTensorMap,
+  Optimizer,
+  type Scalar,
+  type Tensor,
+  tidy,
+  type Variable,
+} from "@tensorflow/tfjs";
+import type { SessionRequest } from "@/wire/mod.ts";
+import type * as z from "zod";
+import {
+  type BlockGradient,
+  disposeStatistics,
+  ModelCapture,
+  type Statistics,
+  type StatisticsRequest,
+} from "../capture/mod.ts";
+import { CurvdClient } from "../client/mod.ts";
+import { newKey } from "../client/session.ts";
+import { AutomaticCurvature, refreshOf } from "./automatic.ts";
+import { type OptimizerState, packCheckpoint, unpackCheckpoint } from "./checkpoint.ts";
+import type { Answer, Curvature } from "./curvature.ts";
+import { Descent, type NamedTensor } from "./descent.ts";
+import type { OptimizerStatus, StepReport } from "./events.ts";
+import { LocalCurvature } from "./local.ts";
+import { type CurvatureOptions, isGradientMethod, type Settings, settle } from "./options.ts";
+import { RemoteCurvature } from "./remote.ts";
+import { firstExamples } from "./requests.ts";
+import { ServerLostError, SessionLink } from "./session_link.ts";
+
+/** Steps of one seed before draws of labels would meet those of the next. */
+const DRAWS_PER_SEED = 2 ** 20;
+
+export class CurvatureOptimizer extends Optimizer {
+  /** As TensorFlow.js names kinds of optimizer. */
+  static get className(): string {
+    return "Curvature";
+  }
+
+  /** TensorFlow.js takes anything with an optimizer's methods for an instance of it; this class does not. */
+  static override [Symbol.hasInstance](instance: unknown): boolean {
+    return Function.prototype[Symbol.hasInstance].call(this, instance);
+  }
+
+  readonly settings: Settings;
+  readonly #capture: ModelCapture;
+  readonly #link: SessionLink;
+  readonly #curvature: Curvature;
+  readonly #descent: Descent;
+  /** λ as the server last told it. */
+  #damping: number | null;
+
+  /**
+   * @param model whose trainable weights are those of now; frozen ones stay as they are.
+   * @param client a server, or its address.
+   * @throws RangeError for options that contradict each other, or a model that cannot be captured.
+   */
+  constructor(
+    private readonly model: LayersModel,
+    client: CurvdClient | string,
+    options: CurvatureOptions,
+  ) {
+    super();
+    this.settings = settle(options);
+    const { exclude, onEvent } = this.settings;
+    const { onUncovered } = options;
+    this.#capture = new ModelCapture(model, { exclude, ...(onUncovered ? { onUncovered } : {}) });
+    const variables = model.trainableWeights.map((weight) => weight.read() as Variable);
+    this.#descent = new Descent(new Map(variables.map((v) => [v.name, v])), this.settings);
+    const server = typeof client === "string" ? new CurvdClient(client) : client;
+    this.#link = new SessionLink(server, this.#sessionRequest(), {
+      lost: (error) => onEvent({ type: "lost", error }),
+      back: (facts) => onEvent({ type: "back", ...facts }),
+    });
+    this.#curvature = this.#chooseCurvature(server);
+    const { damping } = this.settings;
+    this.#damping = typeof damping === "object" ? damping.value : damping ?? null;
+  }
+
+  get status(): OptimizerStatus {
+    const { mode, version } = this.#curvature;
+    return {
+      mode,
+      step: this.iterations,
+      version,
+      age: this.#curvature.ageAt(this.iterations),
+      damping: this.#damping,
+      isLost: this.#link.isLost,
+      session: this.#link.id,
+    };
+  }
+
+  /**
+   * Trains on one batch.
+   *
+   * @param inputs `[n, …]`. @param targets `[n, …]`, of the outputs' shape. Both stay the caller's.
+   * @throws CurvdError as the server threw it; RangeError without a loss.
+   */
+  async step(inputs: Tensor, targets: Tensor): Promise<StepReport> {
+    const begun = performance.now();
+    const step = this.iterations;
+    const learningRate = this.settings.learningRate(step);
+    const lossOf = this.#lossOf(inputs, targets);
+    const { loss, gradients, statistics } = this.#differentiate(lossOf, undefined, inputs.shape[0]);
+    const captured = performance.now();
+    const [lossBefore] = await loss.data();
+    loss.dispose();
+
+    const penaltyBefore = this.#isReported(step) ? await this.#descent.penalty() : 0;
+
+    const asked = this.#ask(step, gradients, statistics);
+    const answer = await this.#curvature.precondition({ ...asked, learningRate });
+    const answered = performance.now();
+    this.#descend(step, asked.penalized, answer);
+    const klFactor = await readFactor(answer);
+    asked.dispose();
+    this.incrementIterations();
+
+    const report: StepReport = {
+      step,
+      loss: lossBefore,
+      learningRate,
+      direction: answer ? "curvature" : "gradient",
+      version: answer?.version ?? this.#curvature.version,
+      age: answer?.age ?? 0,
+      delay: answer?.delay ?? 0,
+      damping: this.#damping,
+      klFactor,
+      ...answer?.model,
+      ms: {
+        total: performance.now() - begun,
+        capture: captured - begun,
+        curvature: answered - captured,
+      },
+    };
+    if (answer) dispose(answer.updates);
+    if (this.#isReported(step)) await this.#adaptDamping(report, penaltyBefore, lossOf);
+    this.settings.onEvent({ type: "step", ...report });
+    return report;
+  }
+
+  /**
+   * Trains on a loss that is differentiated here, at once, with the preconditioner that is at hand.
+   *
+   * @throws RangeError unless mode is local and training asynchronous without waiting.
+   */
+  override minimize(
+    f: () => Scalar,
+    returnCost = false,
+    varList?: Variable[],
+  ): Scalar | null {
+    const step = this.iterations;
+    const { loss, gradients, statistics } = this.#differentiate(f, varList);
+    this.#applyNow(step, gradients, statistics);
+    if (returnCost) return loss;
+    loss.dispose();
+    return null;
+  }
+
+  /**
+   * Takes gradients where they would be preconditioned and followed at once; they bring no statistics.
+   *
+   * @param gradients by variable name; stay the caller's.
+   * @throws RangeError as {@linkcode minimize}.
+   */
+  override applyGradients(gradients: NamedTensorMap | NamedTensor[]): void {
+    const named = Array.isArray(gradients)
+      ? Object.fromEntries(gradients.map(({ name, tensor }) => [name, tensor]))
+      : gradients;
+    const own = Object.fromEntries(
+      Object.entries(named).map(([name, tensor]) => [name, tensor.clone()]),
+    );
+    this.#applyNow(this.iterations, own, null);
+  }
+
+  /** The number of steps, then velocities; these stay the optimizer's. */
+  override async getWeights(): Promise<NamedTensor[]> {
+    return [await this.saveIterations(), ...this.#descent.weights()];
+  }
+
+  /** Takes {@linkcode getWeights}' form; the curvature stays as it is. */
+  override async setWeights(weights: NamedTensor[]): Promise<void> {
+    this.#descent.setWeights(await this.extractIterations(weights));
+  }
+
+  /** The optimizer and its session, one safetensors file. The model's weights are not in it. */
+  async save(): Promise<Uint8Array<ArrayBuffer>> {
+    await this.#curvature.settle();
+    const session = await this.#link.run((session) => session.checkpoint(), "wait");
+    const age = this.#curvature.ageAt(this.iterations);
+    const state: OptimizerState = {
+      method: this.settings.method,
+      step: this.iterations,
+      statisticsStep: this.iterations - age,
+      damping: this.#damping,
+    };
+    return await packCheckpoint(session, state, this.#descent.weights());
+  }
+
+  /**
+   * Goes on where {@linkcode save} was called; the session is made what it was then.
+   *
+   * @throws RangeError for another method's checkpoint or another model's; CurvdError as the server threw it.
+   */
+  async load(checkpoint: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { session, state, weights } = unpackCheckpoint(checkpoint, this.settings.method);
+    await this.#curvature.settle();
+    await this.#link.restore(session);
+    this.#descent.setWeights(weights);
+    dispose(weights.map(({ tensor }) => tensor));
+    this.iterations_ = state.step;
+    this.#damping = state.damping;
+    this.#curvature.reset(state.statisticsStep);
+  }
+
+  /** Ends the session and frees all tensors. @throws what failed in the background since the last step. */
+  async close({ keepSession = false }: { keepSession?: boolean } = {}): Promise<void> {
+    try {
+      if (this.#link.isLost) return;
+      await this.#curvature.settle();
+      if (!keepSession) await this.#link.endSession();
+    } finally {
+      this.dispose();
+    }
+  }
+
+  /** Frees all tensors at once; the session stays on the server until it is idle for as long as it was told. */
+  override dispose(): void {
+    this.#link.close();
+    this.#curvature.dispose();
+    this.#descent.dispose();
+  }
+
+  getConfig() {
+    const { method, momentum, nesterov, weightDecay, decay, klClip, fisher } = this.settings;
+    const learningRate = this.settings.learningRate(this.iterations);
+    return { method, learningRate, momentum, nesterov, weightDecay, decay, klClip, fisher };
+  }
+
+  #sessionRequest(): z.input<typeof SessionRequest> {
+    const { method, damping, statisticsDecay, klClip, session, mode, maxDelay } = this.settings;
+    const { drift: _, ...fields } = session;
+    return {
+      ...fields,
+      method,
+      ...(damping === undefined ? {} : { damping }),
+      decay: statisticsDecay,
+      kl_clip: klClip,
+      refresh: {
+        ...refreshOf(this.settings),
+        mode: mode === "remote" && maxDelay > 0 ? "async" : "sync",
+      },
+      layers: Object.fromEntries(
+        this.#capture.blocks.map(({ name, description, sizes }) =>
+          [name, { ...description, ...sizes }] as const
+        ),
+      ),
+    };
+  }
+
+  #chooseCurvature(client: CurvdClient): Curvature {
+    const { settings } = this;
+    const { blocks } = this.#capture;
+    const [link, tell] = [this.#link, settings.onEvent];
+    if (settings.mode === "auto") {
+      return new AutomaticCurvature({ client, link, blocks, settings, tell });
+    }
+    return settings.mode === "local"
+      ? new LocalCurvature(link, blocks, settings, tell)
+      : new RemoteCurvature(link, blocks, settings, tell);
+  }
+
+  #lossOf(inputs: Tensor, targets: Tensor): () => Scalar {
+    const { loss } = this.settings;
+    if (loss === null) {
+      throw new RangeError("Cannot take a step without a loss: give one to the optimizer");
+    }
+    return () => {
+      const outputs = this.model.apply(inputs, { training: true }) as Tensor;
+      return typeof loss === "function" ? loss(targets, outputs) : loss.loss(targets, outputs);
+    };
+  }
+
+  /** A pass over the model, with statistics where these are due. */
+  #differentiate(lossOf: () => Scalar, varList?: Variable[], examples?: number) {
+    const { statisticsEvery, statisticsExamples, method } = this.settings;
+    const isDue = this.iterations % statisticsEvery === 0 || this.#curvature.needsStatistics;
+    const captured = this.#capture.gradients(lossOf, {
+      variables: varList,
+      statistics: isDue && !isGradientMethod(method) ? this.#statisticsRequest() : null,
+    });
+    if (!captured.statistics || !statisticsExamples || examples === undefined) return captured;
+    return {
+      ...captured,
+      statistics: firstExamples(captured.statistics, examples, statisticsExamples),
+    };
+  }
+
+  #statisticsRequest(): StatisticsRequest {
+    const { fisher, fisherSamples: samples, loss, seed } = this.settings;
+    if (fisher === "empirical") return { fisher };
+    if (loss === null || typeof loss === "function") {
+      throw new RangeError(
+        `Cannot capture the ${fisher} Fisher without a loss to draw labels from`,
+      );
+    }
+    const draw = seed * DRAWS_PER_SEED + this.iterations;
+    return fisher === "sampled" ? { fisher, loss, samples, seed: draw } : { fisher, loss };
+  }
+
+  /** The gradients of a step, as the curvature takes them. Takes over both. */
+  #ask(step: number, gradients: NamedTensorMap, statistics: Statistics | null) {
+    const penalized = this.#descent.penalized(gradients);
+    const ofBlocks = new Map<string, BlockGradient>();
+    for (const block of this.#capture.blocks) {
+      const gradient = block.gradientOf(penalized);
+      if (gradient) ofBlocks.set(block.name, gradient);
+    }
+    return {
+      step,
+      gradients: ofBlocks as ReadonlyMap<string, BlockGradient>,
+      statistics,
+      penalized,
+      dispose: () =>
+        dispose([gradients, penalized, ...[...ofBlocks.values()].map((g) => ({ ...g }))]),
+    };
+  }
+
+  /** Follows the updates, and the plain gradient where there are none. */
+  #descend(step: number, gradients: NamedTensorMap, answer: Answer | null): void {
+    const { learningRate, gradientRate, stepSize } = this.settings;
+    const updates = answer?.updates ?? {};
+    const plain = Object.fromEntries(
+      Object.entries(gradients).filter(([name]) => !(name in updates)),
+    );
+    const alongGradient = { updates: plain, rate: gradientRate(step) };
+    if (stepSize === null) {
+      this.#descent.step({ updates, rate: learningRate(step) }, alongGradient);
+      return;
+    }
+    if (answer?.model) this.#descent.quadraticStep(updates, answer.model);
+    this.#descent.step(alongGradient);
+  }
+
+  #applyNow(step: number, gradients: NamedTensorMap, statistics: Statistics | null): void {
+    const local = this.#localNow();
+    if (!local) {
+      dispose(gradients);
+      if (statistics) disposeStatistics(statistics);
+      throw new RangeError(
+        "Cannot step without waiting for the server: minimize, applyGradients and model.fit need mode " +
+          '"local" with asynchronous: true and onLate "stale" or "gradient"; step() works in every mode',
+      );
+    }
+    const asked = this.#ask(step, gradients, statistics);
+    const ask = { ...asked, learningRate: this.settings.learningRate(step) };
+    if (statistics) local.observe(ask);
+    const answer = local.now(ask);
+    this.#descend(step, asked.penalized, answer);
+    asked.dispose();
+    if (answer) {
+      dispose(answer.updates);
+      if (answer.klFactor !== null && typeof answer.klFactor !== "number") {
+        answer.klFactor.dispose();
+      }
+    }
+    this.incrementIterations();
+  }
+
+  /** The curvature for steps that cannot wait; null where the options have it wait. */
+  #localNow(): LocalCurvature | null {
+    const { asynchronous, onLate } = this.settings;
+    if (!asynchronous || onLate === "wait") return null;
+    if (this.#curvature instanceof AutomaticCurvature) return this.#curvature.asLocal();
+    return this.#curvature instanceof LocalCurvature ? this.#curvature : null;
+  }
+
+  /** Whether a step's success is told to the server, for Levenberg–Marquardt damping. */
+  #isReported(step: number): boolean {
+    const { reportEvery } = this.settings;
+    return reportEvery !== null && (step + 1) % reportEvery === 0;
+  }
+
+  /** Reports the loss of the step's batch before and after to the server, which adapts λ. */
+  async #adaptDamping(
+    { step, loss, predictedChange = 0 }: StepReport,
+    penaltyBefore: number,
+    lossOf: () => Scalar,
+  ): Promise<void> {
+    const { onLost, onEvent } = this.settings;
+    if (!(predictedChange < 0)) return; // a step along the plain gradient predicts nothing
+    const after = tidy(lossOf);
+    const [lossAfter] = await after.data();
+    after.dispose();
+    const total = lossAfter + await this.#descent.penalty();
+    const report = {
+      loss_before: loss + penaltyBefore,
+      loss_after: Number.isFinite(total) ? total : null,
+      predicted_change: predictedChange,
+    };
+    const key = newKey();
+    try {
+      const answer = await this.#link.run((session) => session.reports(report, { key }), onLost);
+      const damping = answer.damping as number;
+      this.#damping = damping;
+      onEvent({ type: "damping", step, damping });
+    } catch (error) {
+      if (!(error instanceof ServerLostError)) throw error; // lost: λ stays as it is
+    }
+  }
+}
+
+async function readFactor(answer: Answer | null): Promise<number | null> {
+  const factor = answer?.klFactor ?? null;
+  if (factor === null || typeof factor === "number") return factor;
+  const [value] = await factor.data();
+  factor.dispose();
+  return value;
+}
