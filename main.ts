@@ -39,6 +39,7 @@ async function serve(config: Config): Promise<void> {
   const app = createApp({
     ...config,
     compute,
+    store,
     codec,
     keyring: keys?.keyring,
     names: [config.host, ...config.names],

@@ -12,8 +12,7 @@ import { STATELESS_CALLS } from "./calls.ts";
 import type { AppEnv } from "./context.ts";
 import { deviceHandler } from "./device.ts";
 import { docsRoutes } from "./docs.ts";
-import { healthRoutes } from "./health.ts";
-import { answerHome } from "./home.ts";
+import { type Health, healthRoutes } from "./health.ts";
 import { refuseForeignHosts } from "./hosts.ts";
 import { inferenceRoutes } from "./inference_protocol/routes.ts";
 import { requireKey } from "./keys.ts";
@@ -21,6 +20,7 @@ import { refuseOtherMethods } from "./method_not_allowed.ts";
 import { methodsHandler } from "./methods.ts";
 import { openApiDocument } from "./openapi.ts";
 import { allowOrigins, refuseForeignPages } from "./origins.ts";
+import { answerHome, pageRoutes } from "./page.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
 import { computingPageHeaders, securityHeaders } from "./security_headers.ts";
@@ -30,6 +30,8 @@ import { type CallServices, handlerOf } from "./stateless.ts";
 export interface AppOptions extends CallServices {
   /** Largest checkpoint; by default as large as any body. */
   readonly maxCheckpointBytes?: number;
+  /** What keeps sessions, to be asked whether it can; absent where none are kept. */
+  readonly store?: Health["store"];
   /** Whether the server is finishing its last requests. */
   readonly isDraining?: () => boolean;
   /** The keys that are good; absent: everybody is served. */
@@ -41,8 +43,8 @@ export interface AppOptions extends CallServices {
 }
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
-  const { compute, codec, maxBodyBytes, isDraining = () => false, keyring, origins = [], names } =
-    options;
+  const { compute, codec, store, maxBodyBytes, isDraining = () => false, keyring } = options;
+  const { origins = [], names } = options;
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const openApi = openApiDocument(offered);
@@ -69,11 +71,13 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   );
   app.get("/v1/methods", methodsHandler(methods, codec));
   app.get("/v1/device", deviceHandler(compute, codec));
-  app.route("/health", healthRoutes(compute, isDraining));
-  app.route("/v2", inferenceRoutes(handlers, healthRoutes(compute, isDraining)));
+  const health = healthRoutes({ compute, store, isDraining });
+  app.route("/health", health);
+  app.route("/v2", inferenceRoutes(handlers, health));
   app.get("/openapi.json", (c) => c.json(openApi));
   app.route("/docs", docsRoutes());
   app.get("/problems/:code", answerProblemKind);
+  app.route("/page", pageRoutes());
   app.get("/", answerHome);
 
   refuseOtherMethods(app);

@@ -35,6 +35,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, titl
   "internal": [500, "The server has a bug"],
   "device-lost": [503, "The device was lost"],
   "draining": [503, "The server is stopping"],
+  "not-ready": [503, "A part of the server is not ready"],
   "store-full": [507, "The store is full"],
   "store-damaged": [500, "The store is damaged"],
 };

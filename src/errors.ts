@@ -33,6 +33,7 @@ export type ErrorCode =
   | "too-large-to-fit" // memory
   | "device-lost"
   | "draining"
+  | "not-ready" // a part that work needs does not answer
   | "store-full"
   | "store-damaged" // what was read is not what was written
   | "internal";

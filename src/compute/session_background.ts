@@ -6,13 +6,13 @@
 import type { HostContext } from "./session_context.ts";
 import { tellOf } from "./session_events.ts";
 import { install, type Live } from "./session_live.ts";
-import type { Entry } from "./session_log.ts";
+import { type Entry, entryParts } from "./session_log.ts";
 import { disposeBut } from "./session_transaction.ts";
 
 /** What a session has put off, a piece of it; null where there is nothing. */
 export function debtOf(context: HostContext, live: Live): (() => Promise<void>) | null {
   if (live.refresher) return () => advance(context, live);
-  if (context.journal.isLong(live)) return () => context.journal.snapshot(live, live.state);
+  if (context.journal.owesSnapshot(live)) return () => context.journal.compact(live);
   return null;
 }
 
@@ -30,7 +30,8 @@ async function advance(context: HostContext, live: Live): Promise<void> {
     state = made;
     if (live.identity.durability === "step") {
       const entry: Entry = { call: "install", request: {}, mayDefer: true, of: refresher.of };
-      await journal.append(live, journal.begin(live, entry, state.revision), state);
+      const parts = entryParts(entry, live.identity);
+      await journal.append(live, journal.begin(live.id, parts, state.revision), state);
     } else await journal.snapshot(live, state);
     install(live, state);
     context.residents.add(live);

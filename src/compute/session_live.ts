@@ -5,6 +5,7 @@
  */
 import type { ChangeKey, Identity, SessionState } from "@/sessions/mod.ts";
 import type { Refresher } from "./session_refresher.ts";
+import type { SnapshotDraft } from "./session_snapshot.ts";
 import { disposeBut } from "./session_transaction.ts";
 
 export interface Live {
@@ -19,6 +20,8 @@ export interface Live {
   usesKeys: boolean;
   /** A refresh under way beside the steps. */
   refresher: Refresher | null;
+  /** A snapshot under way beside the changes. */
+  compaction: SnapshotDraft | null;
   /** What replaying the log since the last snapshot would take. */
   log: { bytes: number; milliseconds: number };
   /** By the clock, ms. */
@@ -35,6 +38,7 @@ export function newLive(id: string, identity: Identity, state: SessionState): Li
     pendingKeys: [],
     usesKeys: false,
     refresher: null,
+    compaction: null,
     log: { bytes: 0, milliseconds: 0 },
     touchedAt: Date.now(),
   };
@@ -47,7 +51,8 @@ export function install(live: Live, state: SessionState): void {
 }
 
 /** Lets go of all tensors of a session. */
-export function release({ state, refresher }: Live): void {
+export function release({ state, refresher, compaction }: Live): void {
   refresher?.dispose();
+  compaction?.discard();
   disposeBut(state, null);
 }

@@ -11,10 +11,9 @@ import type { Document } from "@/wire/mod.ts";
 import { plain } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
 import { tellOf } from "./session_events.ts";
-import { bytesOfDraft } from "./session_journal.ts";
 import { keysOf } from "./session_keys.ts";
 import { install, type Live } from "./session_live.ts";
-import { type Entry, LAST_UPDATE } from "./session_log.ts";
+import { type Entry, entryParts, LAST_UPDATE } from "./session_log.ts";
 import type { SessionCall } from "./session_protocol.ts";
 import { Refresher } from "./session_refresher.ts";
 import { disposeBut, type Transacted } from "./session_transaction.ts";
@@ -36,7 +35,8 @@ export async function move(
   const isLogged = live.identity.durability === "step";
   // δ₀ is a result: such a step is written when it is known
   const isEarly = isLogged && call.request.step_size === undefined;
-  let draft = isEarly ? journal.begin(live, entry, revision) : null;
+  const begin = (of: Entry) => journal.begin(live.id, entryParts(of, live.identity), revision);
+  let draft = isEarly ? begin(entry) : null;
   let made: Transacted<StepAnswer>, wait_ms: number;
   try {
     ({ result: made, waitMs: wait_ms } = await waiting(
@@ -50,15 +50,13 @@ export async function move(
   const state: SessionState = { ...made.state, revision };
   try {
     if (isLogged && !draft) {
-      const whole = await device(() => withLastUpdates(engine, entry, state));
-      draft = journal.begin(live, whole, revision);
+      draft = begin(await device(() => withLastUpdates(engine, entry, state)));
     }
     const counters = { id: live.id, version: state.version, revision, age: state.age };
     const keys = keysOf(call, { ...counters, ...plain(made.answer.fields) }, state.version);
     const begun = performance.now();
     if (draft) {
       await journal.append(live, draft, state, keys);
-      live.log.bytes += bytesOfDraft(draft);
       live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
     } else if (made.answer.isRefreshed || call.call === "patch") {
       await journal.snapshot(live, state, keys);

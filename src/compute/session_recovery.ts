@@ -26,14 +26,19 @@ export async function recover(
   store: Store,
   id: string,
 ): Promise<Live> {
-  const stored = await store.read(id);
+  const stored = await store.session(id);
   const [first, ...rest] = stored?.records ?? [];
   if (first?.kind !== "snapshot") throw damaged(id, "it has no snapshot");
-  const { identity, state } = stateOf(decodeDocument(first.bytes, "safetensors"));
+  const { identity, state } = stateOf(
+    decodeDocument(await store.read(first.number), "safetensors"),
+  );
   for (const tensor of tensorsOf(state)) keep(tensor);
   const live = newLive(id, identity, state);
   try {
-    const entries = rest.map(({ bytes, revision }) => ({ entry: entryOf(bytes), revision }));
+    const entries: { entry: Entry; revision: number }[] = [];
+    for (const { number, revision } of rest) {
+      entries.push({ entry: entryOf(await store.read(number)), revision });
+    }
     const begun = new Set(entries.flatMap(({ entry: { of } }) => of === undefined ? [] : [of]));
     for (const { entry, revision } of entries) {
       await device(() => replay(engine, live, entry, revision)); // a turn each: others' steps go between
@@ -52,7 +57,7 @@ export async function recover(
   }
   live.refresher?.dispose();
   live.refresher = null;
-  live.log.bytes = rest.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  live.log.bytes = rest.reduce((sum, { bytes }) => sum + bytes, 0);
   live.durableRevision = live.state.revision;
   return live;
 }

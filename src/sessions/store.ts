@@ -1,9 +1,9 @@
 /**
  * What keeps sessions: records of bytes, heads, and the keys of answered changes. Nothing here names how.
  *
- * A session is a head (its counters and description), its last snapshot, and the entries since. A change is one
- * transaction: its record, the head and the key are there together or not at all, and once `commit` resolves they survive a
- * kill of the process.
+ * A session is a head (its counters and description), its last snapshot, and the entries since. A record is written as a
+ * draft, while its change is computed, or piece by piece beside other changes; it counts from the commit of its change. Record,
+ * head and key are there together or not at all, and once `commit` resolves they survive a kill of the process.
  *
  * @module
  */
@@ -14,10 +14,17 @@ export type Parts = readonly Uint8Array<ArrayBuffer>[];
 /** A snapshot stands for all that was before it; an entry is one change since. */
 export type RecordKind = "snapshot" | "entry";
 
-export interface StoredRecord {
+export interface NewRecord {
+  readonly session: string;
   readonly kind: RecordKind;
+  /** Of the session, once the record's change is made. */
   readonly revision: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+export interface StoredRecord extends NewRecord {
+  /** In the order in which records were begun. */
+  readonly number: number;
+  readonly bytes: number;
 }
 
 export interface StoredSession {
@@ -40,6 +47,8 @@ export interface Change {
   readonly head: string | null;
   /** Of this change, and of changes before it that only now come to be kept. */
   readonly keys?: readonly ChangeKey[];
+  /** The record that it completes. */
+  readonly draft?: number;
 }
 
 export interface ChangeKey extends RememberedChange {
@@ -53,17 +62,23 @@ export interface Store {
    * A session's head, its last snapshot and the entries since, in order; null where there is none.
    * @throws CurvdError `store-damaged` naming the session, where anything is not as it was written.
    */
-  read(session: string): Promise<{ head: string; records: StoredRecord[] } | null>;
+  session(id: string): Promise<{ head: string; records: StoredRecord[] } | null>;
+  /** A record's bytes. @throws CurvdError `store-damaged` naming it. */
+  read(record: number): Promise<Uint8Array<ArrayBuffer>>;
   remembered(scope: string, key: string): Promise<RememberedChange | null>;
   /**
-   * Begins the transaction of a change by writing its record; `commit` or `discard` ends it. The caller computes meanwhile:
-   * a failure is told by `commit`.
+   * Begins a record; a snapshot stands for what is stored of the session now. `commit` or `discard` ends it.
+   * @returns the draft's number.
    */
-  stage(session: string, kind: RecordKind, revision: number, parts: Parts): void;
-  /** @throws CurvdError `store-full`, `store-damaged`; then nothing of the change is there. */
+  begin(record: NewRecord): number;
+  /**
+   * Writes a piece of a draft; resolves when the next is welcome. A failure is told by the commit.
+   * @param isGiven whether the parts' memory goes with them.
+   */
+  write(draft: number, parts: Parts, isGiven?: boolean): Promise<void>;
+  discard(draft: number): void;
+  /** @throws CurvdError `store-full`, `store-damaged`; then nothing of the change is there, nor its draft. */
   commit(change: Change): Promise<void>;
-  /** Takes back what was staged. */
-  discard(): void;
   close(): Promise<void>;
 }
 

@@ -1,19 +1,21 @@
 /**
- * What a store's Worker and its clients say to each other, over a port for each client.
+ * What a store's Worker, the thread that started it and its clients say to each other, over a port for each client.
  *
  * @module
  */
 import type { PackedError } from "@/errors.ts";
-import type { Change, Parts, RecordKind } from "./store.ts";
+import type { Change, NewRecord, Parts } from "./store.ts";
 
 /** Client → Worker. Those with an `id` are answered; the others' failures are told by the next `commit`. */
 export type ToStore =
   | { type: "sessions"; id: number }
-  | { type: "read"; id: number; session: string }
+  | { type: "session"; id: number; session: string }
+  | { type: "read"; id: number; record: number }
   | { type: "remembered"; id: number; scope: string; key: string }
-  | { type: "stage"; session: string; kind: RecordKind; revision: number; parts: Parts }
-  | { type: "commit"; id: number; change: Change }
-  | { type: "discard" };
+  | { type: "begin"; draft: number; record: NewRecord }
+  | { type: "write"; id: number; draft: number; parts: Parts }
+  | { type: "discard"; draft: number }
+  | { type: "commit"; id: number; change: Change };
 
 /** Worker → client. */
 export type FromStore =
@@ -23,12 +25,14 @@ export type FromStore =
 /** The thread that starts the Worker → Worker. */
 export type ToStoreWorker =
   | { type: "open"; path: string }
-  /** A new client; what the last one staged is taken back. */
+  /** A new client; drafts of the last one are let go. */
   | { type: "connect"; port: MessagePort }
+  | { type: "probe"; id: number }
   | { type: "close" };
 
 /** Worker → the thread that started it. */
 export type FromStoreWorker =
   | { type: "opened" }
   | { type: "failed"; error: PackedError }
+  | { type: "probed"; id: number; error?: PackedError }
   | { type: "closed" };

@@ -36,7 +36,7 @@ export { type Encoding, MEDIA_TYPES } from "./encoding.ts";
 export { decodeDocument } from "./decode_document.ts";
 export { encodeDocument, type Parts } from "./encode_document.ts";
 export { buffersOf, pointerTo, splitName, tensorsOf } from "./document.ts";
-export { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+export { decodeSafetensors, encodeHeader, encodeSafetensors } from "./safetensors.ts";
 export { Codec } from "./codec.ts";
 export { validate } from "./validate.ts";
 export {

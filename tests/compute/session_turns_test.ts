@@ -1,14 +1,9 @@
 /** Whose turn it is: calls of one session in order, different sessions side by side, one transaction of the store at a time. */
-import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import type { Store } from "@/sessions/mod.ts";
-import { Journal } from "../../src/compute/session_journal.ts";
-import { newLive } from "../../src/compute/session_live.ts";
-import { oneAtATime } from "../../src/compute/turns.ts";
-import { configurationOf, newState } from "@/sessions/mod.ts";
-import { SessionRequest } from "@/wire/mod.ts";
 import { batch, DAMPING, LAYERS } from "../sessions/batches.ts";
 import { type Client, withSessions } from "../sessions/support.ts";
-import { cpuEngine, cpuTest } from "../support/cpu.ts";
+import { cpuTest } from "../support/cpu.ts";
 
 const create = ({ expect }: Client, id: string, more: Record<string, unknown> = {}) =>
   expect("POST", "", { id, layers: LAYERS, damping: DAMPING, ...more });
@@ -94,37 +89,6 @@ cpuTest("a session that waits for the store holds up no other's computation", (e
     stuck.resolve();
     await waiting;
   }, { storeOf });
-});
-
-Deno.test("the change that is done first is committed first, and the other's entry written again", async () => {
-  const told: string[] = [];
-  const store = {
-    stage: (session: string) => told.push(`stage ${session}`),
-    discard: () => told.push("discard"),
-    commit: ({ session }: { session: string }) => Promise.resolve(told.push(`commit ${session}`)),
-  } as unknown as Store;
-  const journal = new Journal(await cpuEngine(), store, oneAtATime());
-  const { identity, settings, damping } = configurationOf(
-    SessionRequest.parse({ layers: { fc: { kind: "dense" } }, damping: 1 }),
-  );
-  const state = newState(identity.layers, settings, damping);
-  const [a, b, c] = ["a", "b", "c"].map((id) => newLive(id, identity, state));
-  const entry = { call: "patch", request: {}, mayDefer: false } as const;
-  const [first, second, third] = [a, b, c].map((live) => journal.begin(live, entry, 1));
-  await journal.append(b, second, state);
-  journal.discard(first);
-  await journal.append(c, third, state);
-  deepEqual(told, [
-    "stage a",
-    "discard",
-    "stage b",
-    "commit b",
-    "stage a",
-    "discard",
-    "stage c",
-    "commit c",
-  ]);
-  ok(b.durableRevision === state.revision);
 });
 
 cpuTest(

@@ -29,7 +29,10 @@ Deno.test("health/ready says ready, and draining once the server is stopping", a
   const compute = fakeCompute(() => inverseAnswer());
   let isDraining = false;
   const app = createApp({ compute, codec, maxBodyBytes: 1, isDraining: () => isDraining });
-  deepEqual(await (await app.request("/health/ready")).json(), { status: "ready" });
+  deepEqual(await (await app.request("/health/ready")).json(), {
+    status: "ready",
+    parts: { server: "ready", device: "ready" },
+  });
   isDraining = true;
   const draining = await app.request("/health/ready");
   deepEqual([draining.status, (await draining.json()).type], [503, "/problems/draining"]);

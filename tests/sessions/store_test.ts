@@ -3,6 +3,7 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal, throws } from "
 import { DatabaseSync } from "node:sqlite";
 import { SCHEMA_VERSION } from "../../src/sessions/sqlite_schema.ts";
 import { SqliteStore } from "../../src/sessions/sqlite_store.ts";
+import type { Parts, RecordKind } from "../../src/sessions/store.ts";
 
 const bytes = (length: number, seed = 1) =>
   Uint8Array.from({ length }, (_, i) => Math.imul(i + 7919 * seed, i ^ 0x9e3779b1) >>> 13);
@@ -27,62 +28,141 @@ function withStore(path: string, run: (store: SqliteStore) => void): void {
 
 const SNAPSHOT = bytes(400_000);
 
+let lastDraft = 0;
+
+/** Begins a record of a session and writes it. @returns its draft. */
+function draft(
+  store: SqliteStore,
+  kind: RecordKind,
+  revision: number,
+  parts: Parts,
+  session = "s",
+): number {
+  const number = lastDraft++;
+  store.begin(number, { session, kind, revision });
+  for (const part of parts) store.write(number, [part]);
+  return number;
+}
+
 /** A session with a snapshot and two entries. */
 function fill(store: SqliteStore): void {
-  store.stage("s", "snapshot", 0, [SNAPSHOT]);
-  store.commit({ session: "s", head: '{"revision":0}' });
+  const commit = (revision: number, draft: number) =>
+    store.commit({ session: "s", head: `{"revision":${revision}}`, draft });
+  commit(0, draft(store, "snapshot", 0, [SNAPSHOT]));
   for (const revision of [1, 2]) {
-    store.stage("s", "entry", revision, [bytes(1000, revision), bytes(500)]);
-    store.commit({ session: "s", head: `{"revision":${revision}}` });
+    commit(revision, draft(store, "entry", revision, [bytes(1000, revision), bytes(500)]));
   }
 }
+
+const recordsOf = (store: SqliteStore) => store.session("s")!.records;
 
 Deno.test("what was committed is read again, in order, by the next to open the file", () =>
   withFile((path) => {
     withStore(path, fill);
     withStore(path, (store) => {
       deepEqual(store.sessions(), [{ id: "s", head: '{"revision":2}' }]);
-      const { records } = store.read("s")!;
+      const records = recordsOf(store);
       deepEqual(records.map(({ kind, revision }) => `${kind} ${revision}`), [
         "snapshot 0",
         "entry 1",
         "entry 2",
       ]);
-      deepEqual(records[1].bytes, Uint8Array.of(...bytes(1000, 1), ...bytes(500)));
-      equal(store.read("other"), null);
+      deepEqual(store.read(records[1].number), Uint8Array.of(...bytes(1000, 1), ...bytes(500)));
+      equal(store.session("other"), null);
     });
   }));
 
 Deno.test("a snapshot stands for all records before it", () =>
   withStore(":memory:", (store) => {
     fill(store);
-    store.stage("s", "snapshot", 3, [bytes(10)]);
-    store.commit({ session: "s", head: "{}" });
-    deepEqual(store.read("s")!.records.map(({ revision }) => revision), [3]);
+    store.commit({ session: "s", head: "{}", draft: draft(store, "snapshot", 3, [bytes(10)]) });
+    deepEqual(recordsOf(store).map(({ revision }) => revision), [3]);
   }));
 
 Deno.test("blobs larger than a chunk come back whole", () =>
   withStore(":memory:", (store) => {
     const large = new Uint8Array(40 * 2 ** 20);
     for (let i = 0; i < large.length; i += 4093) large[i] = i;
-    store.stage("s", "snapshot", 0, [bytes(7), large]);
-    store.commit({ session: "s", head: "{}" });
-    const [{ bytes: read }] = store.read("s")!.records;
+    store.commit({
+      session: "s",
+      head: "{}",
+      draft: draft(store, "snapshot", 0, [bytes(7), large]),
+    });
+    const read = store.read(recordsOf(store)[0].number);
     equal(read.length, large.length + 7);
     equal(read.subarray(7).every((byte, i) => byte === large[i]), true);
   }));
 
-Deno.test("what was staged and discarded, or never committed, is not there", () =>
+Deno.test("a draft that was discarded, or never committed, is not there", () =>
   withFile((path) => {
     withStore(path, (store) => {
       fill(store);
-      store.stage("s", "entry", 3, [bytes(10)]);
-      store.discard();
-      equal(store.read("s")!.records.length, 3);
-      store.stage("s", "entry", 3, [bytes(10)]);
+      store.discard(draft(store, "entry", 3, [bytes(10)]));
+      equal(recordsOf(store).length, 3);
+      draft(store, "entry", 3, [bytes(10)]);
+      equal(recordsOf(store).length, 3);
     });
-    withStore(path, (store) => equal(store.read("s")!.records.length, 3));
+    withStore(path, (store) => equal(recordsOf(store).length, 3));
   }));
+
+Deno.test("drafts of several sessions are committed in whatever order their changes are done", () =>
+  withFile((path) => {
+    withStore(path, (store) => {
+      const ids = ["a", "b", "c"];
+      const drafts = ids.map((id) => draft(store, "snapshot", 0, [bytes(10), bytes(20)], id));
+      store.commit({ session: "c", head: "{}", draft: drafts[2] });
+      store.discard(drafts[1]);
+      store.commit({ session: "a", head: "{}", draft: drafts[0] });
+    });
+    withStore(path, (store) => {
+      deepEqual(store.sessions().map(({ id }) => id), ["a", "c"]);
+      for (const id of ["a", "c"]) {
+        const [{ number }] = store.session(id)!.records;
+        deepEqual(store.read(number), Uint8Array.of(...bytes(10), ...bytes(20)));
+      }
+    });
+  }));
+
+Deno.test("a snapshot written beside changes stands for what was there when it began", () =>
+  withStore(":memory:", (store) => {
+    fill(store);
+    const snapshot = draft(store, "snapshot", 2, [bytes(10)]);
+    const entry = draft(store, "entry", 3, [bytes(20)]);
+    store.commit({ session: "s", head: '{"revision":3}', draft: entry });
+    store.write(snapshot, [bytes(30, 2)]);
+    equal(recordsOf(store).length, 4);
+    store.commit({ session: "s", head: '{"revision":3}', draft: snapshot });
+    deepEqual(recordsOf(store).map(({ kind, revision }) => `${kind} ${revision}`), [
+      "snapshot 2",
+      "entry 3",
+    ]);
+    deepEqual(
+      store.read(recordsOf(store)[0].number),
+      Uint8Array.of(...bytes(10), ...bytes(30, 2)),
+    );
+  }));
+
+Deno.test("the room of what is gone is used again", () =>
+  withFile((path) =>
+    withStore(path, (store) => {
+      const size = () => {
+        while (store.tidy());
+        return Deno.statSync(path).size;
+      };
+      const replace = (seed: number) => {
+        const large = new Uint8Array(20 * 2 ** 20).fill(seed);
+        store.commit({ session: "s", head: "{}", draft: draft(store, "snapshot", 0, [large]) });
+      };
+      replace(0);
+      replace(1);
+      const before = size();
+      for (let seed = 2; seed < 5; seed++) {
+        replace(seed);
+        size();
+      }
+      ok(size() <= before + 2 ** 20, `${size()} bytes after ${before}`);
+    })
+  ));
 
 Deno.test("a key is remembered with its change, and only with it", () =>
   withStore(":memory:", (store) => {
@@ -91,7 +171,7 @@ Deno.test("a key is remembered with its change, and only with it", () =>
     deepEqual(store.remembered("s", "k"), { hash: "h", answer: '{"revision":1}' });
     equal(store.remembered("t", "k"), null);
     store.commit({ session: "s", head: null });
-    equal(store.read("s"), null);
+    equal(store.session("s"), null);
     deepEqual(store.remembered("s", "k")?.hash, "h");
   }));
 
@@ -130,11 +210,10 @@ function outcome(path: string): "damaged" | "intact" {
     let intact = false;
     withStore(path, (store) => {
       const sessions = store.sessions();
-      const records = store.read("s")?.records ?? [];
+      const records = store.session("s")?.records.map(({ number }) => store.read(number)) ?? [];
       intact = sessions.length === 1 && sessions[0].head === '{"revision":2}' &&
         records.length === 3 &&
-        records[0].bytes.every((byte, i) => byte === SNAPSHOT[i]) &&
-        records[2].bytes.length === 1500;
+        records[0].every((byte, i) => byte === SNAPSHOT[i]) && records[2].length === 1500;
     });
     ok(intact, "something else than what was written was served");
     return "intact";
@@ -170,7 +249,8 @@ Deno.test("a flipped bit of a blob is named with its session and chunk", () =>
       return file;
     });
     withStore(path, (store) =>
-      throws(() => store.read("s"), {
+      throws(() =>
+        recordsOf(store).map(({ number }) => store.read(number)), {
         code: "store-damaged",
         message: /snapshot of session "s" at revision 0, chunk 0/,
       }));
