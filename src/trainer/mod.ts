@@ -12,19 +12,6 @@ export {
   type LayerStatistics,
   type Statistics,
 } from "./capture.ts";
-export {
-  type BlockDescription,
-  type BlockGradient,
-  type BlockSizes,
-  type BlockUpdate,
-  type CaptureSettings,
-  type LayerBlock,
-  ModelCapture,
-  type PassSettings,
-  type StatisticsRequest,
-  type UncoveredLayer,
-} from "./capture/mod.ts";
-export * from "./fisher/mod.ts";
 export { type DenseLayer, denseLayers } from "./dense_layers.ts";
 export { sampledCrossEntropy } from "./fisher.ts";
 export { KfacPreconditioner, type KfacSettings } from "./kfac.ts";
