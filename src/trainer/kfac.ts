@@ -16,7 +16,6 @@ import {
   concat,
   dispose,
   div,
-  type LayersModel,
   matMul,
   minimum,
   mul,
@@ -33,9 +32,8 @@ import {
   tidy,
 } from "@tensorflow/tfjs";
 import { tensorOf, type WireTensor } from "@/wire/mod.ts";
-import type { Statistics } from "./capture.ts";
-import type { CurvdClient } from "./client/mod.ts";
-import { type DenseLayer, denseLayers } from "./dense_layers.ts";
+import type { LayerBlock, Statistics } from "./capture/mod.ts";
+import type { CallRequest, CurvdClient } from "./client/mod.ts";
 
 export interface KfacSettings {
   /** λ > 0, in the units of F. */
@@ -44,51 +42,48 @@ export interface KfacSettings {
   readonly decay?: number;
   /** κ: bound of the squared length of a step in the metric F; null for none. */
   readonly klClip?: number | null;
-  /** Whose labels the statistics are of: `sampled` from the model, the default, or the data's own. */
-  readonly fisher?: "sampled" | "empirical";
 }
 
 /** A model's running curvature and the inverses last made of it. */
 export class KfacPreconditioner {
-  readonly #layers: readonly DenseLayer[];
+  readonly #layers: readonly LayerBlock[];
   readonly #averages = new Map<string, Factors>();
   readonly #inverses = new Map<string, Inverses>();
   readonly #damping: number;
   readonly #decay: number;
   readonly #klClip: number | null;
-  readonly #fisher: "sampled" | "empirical";
   /** Batches observed. */
   #batches = 0;
 
+  /** @param blocks of a model's capture: those of Dense layers are preconditioned, the others are not. */
   constructor(
     private readonly client: CurvdClient,
-    model: LayersModel,
-    { damping, decay = 0.95, klClip = null, fisher = "sampled" }: KfacSettings,
+    blocks: readonly LayerBlock[],
+    { damping, decay = 0.95, klClip = null }: KfacSettings,
   ) {
-    this.#layers = denseLayers(model);
+    this.#layers = blocks.filter(({ description }) => description.kind === "dense");
     this.#damping = damping;
     this.#decay = decay;
     this.#klClip = klClip;
-    this.#fisher = fisher;
   }
 
   /**
    * Takes a batch into the running averages.
    *
-   * @param statistics of a loss that is the batch's mean; stays the caller's.
+   * @param statistics that every Dense layer is in; stays the caller's.
    */
-  async observe(statistics: Statistics): Promise<void> {
+  async observe({ fisher, backprops, layers: byName }: Statistics): Promise<void> {
     const layers = Object.fromEntries(
-      await Promise.all(this.#layers.map(async ({ name, bias }) => {
-        const { inputs, outputGradients } = statistics.get(name)!;
+      await Promise.all(this.#layers.map(async ({ name, description }) => {
+        const { inputs, outputGradients, gradientScale } = byName.get(name)!;
         const [a, g] = await Promise.all([toWire(inputs), toWire(outputGradients)]);
-        const description = { kind: "dense", layout: "io", bias: bias !== null } as const;
-        return [name, { ...description, inputs: a, output_gradients: g }];
+        const statistics = { inputs: a, output_gradients: g, gradient_scale: gradientScale };
+        return [name, { ...description, ...statistics } as FactorsLayer];
       })),
     );
     const answer = await this.client.call("factors", {
-      fisher: this.#fisher,
-      gradient_scale: "mean",
+      fisher,
+      ...(backprops > 1 && { backprops }),
       layers,
     });
 
@@ -166,6 +161,8 @@ export class KfacPreconditioner {
   }
 }
 
+type FactorsLayer = CallRequest<"factors">["layers"][string];
+
 interface Factors {
   readonly A: WireTensor;
   readonly G: WireTensor;
@@ -181,12 +178,12 @@ interface Block {
   readonly update: Tensor2D;
 }
 
-function variablesOf({ kernel, bias }: DenseLayer) {
+function variablesOf({ kernel, bias }: LayerBlock) {
   return bias ? [kernel, bias] : [kernel];
 }
 
 /** `V = [∇W; ∇bᵀ]`, the bias as the row of the homogeneous 1. */
-function stacked({ kernel, bias }: DenseLayer, gradients: NamedTensorMap): Tensor2D {
+function stacked({ kernel, bias }: LayerBlock, gradients: NamedTensorMap): Tensor2D {
   const ofKernel = gradients[kernel.name] as Tensor2D;
   if (bias === null) return ofKernel;
   const ofBias = gradients[bias.name] as Tensor1D;
@@ -194,7 +191,7 @@ function stacked({ kernel, bias }: DenseLayer, gradients: NamedTensorMap): Tenso
 }
 
 /** The kernel's and the bias's part of a stacked matrix, by variable name. */
-function unstacked({ kernel, bias }: DenseLayer, matrix: Tensor2D): NamedTensorMap {
+function unstacked({ kernel, bias }: LayerBlock, matrix: Tensor2D): NamedTensorMap {
   if (bias === null) return { [kernel.name]: matrix };
   const [dIn, dOut] = kernel.shape;
   return {

@@ -4,12 +4,13 @@ import * as tf from "@tensorflow/tfjs";
 import {
   type CallName,
   CurvdClient,
-  denseLayers,
   KfacPreconditioner,
+  type LayerBlock,
   type LayerStatistics,
+  ModelCapture,
   type Statistics,
 } from "@/trainer/mod.ts";
-import { startServer } from "../../src/demo/server.ts";
+import { startServer } from "../../src/training/server.ts";
 
 await tf.setBackend("cpu");
 const server = await startServer();
@@ -31,19 +32,26 @@ function net() {
   });
 }
 
-/** Made-up statistics of every Dense layer: `seed` tells batches apart. */
+const blocksOf = (model: tf.LayersModel) => new ModelCapture(model).blocks;
+
+/** The blocks of Dense layers: the others are not preconditioned. */
+function denseBlocks(model: tf.LayersModel): LayerBlock[] {
+  return blocksOf(model).filter(({ description }) => description.kind === "dense");
+}
+
+/** Made-up statistics of every Dense layer, of a loss that is its batch's mean: `seed` tells batches apart. */
 function statisticsOf(model: tf.LayersModel, seed: number): Statistics {
   const random = (shape: [number, number], mean: number, seed: number) =>
     tf.randomNormal<tf.Rank.R2>(shape, mean, 1, "float32", seed);
-  return new Map(
-    denseLayers(model).map(({ name, kernel }, index) => {
-      const [dIn, dOut] = kernel.shape as [number, number];
-      return [name, {
-        inputs: random([n, dIn], 0.5, seed * 10 + index),
-        outputGradients: random([n, dOut], 0, seed * 20 + index),
-      }];
-    }),
-  );
+  const layers = denseBlocks(model).map(({ name, kernel }, index) => {
+    const [dIn, dOut] = kernel.shape as [number, number];
+    return [name, {
+      inputs: random([n, dIn], 0.5, seed * 10 + index),
+      outputGradients: random([n, dOut], 0, seed * 20 + index),
+      gradientScale: n,
+    }] as const;
+  });
+  return { fisher: "sampled", backprops: 1, layers: new Map(layers) };
 }
 
 function gradientsOf(model: tf.LayersModel): tf.NamedTensorMap {
@@ -79,7 +87,7 @@ function damped({ A, G }: { A: Matrix; G: Matrix }, update: Matrix): Matrix {
 
 /** `[W; bᵀ]` of a layer among tensors by variable name. */
 function stackedOf(
-  { kernel, bias }: ReturnType<typeof denseLayers>[number],
+  { kernel, bias }: LayerBlock,
   tensors: tf.NamedTensorMap,
 ): Matrix {
   const rows = tensors[kernel.name].arraySync() as Matrix;
@@ -96,28 +104,31 @@ function closeTo(actual: Matrix, expected: Matrix): void {
 Deno.test("precondition() solves (A + π√λ I) U (G + √λ/π I) = V, with the bias in its place", async () => {
   const model = net();
   const statistics = statisticsOf(model, 1);
-  const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA });
+  const preconditioner = new KfacPreconditioner(client, blocksOf(model), { damping: LAMBDA });
   await preconditioner.observe(statistics);
   await preconditioner.refresh();
   const gradients = gradientsOf(model);
   const updates = preconditioner.precondition(gradients, 0.1);
-  for (const layer of denseLayers(model)) {
-    const factors = factorsOf(statistics.get(layer.name)!, layer.bias !== null);
+  for (const layer of denseBlocks(model)) {
+    const factors = factorsOf(statistics.layers.get(layer.name)!, layer.bias !== null);
     closeTo(damped(factors, stackedOf(layer, updates)), stackedOf(layer, gradients));
   }
 });
 
 Deno.test("observe() averages with ρ = min(1 − 1/k, decay)", async () => {
   const model = net();
-  const [layer] = denseLayers(model);
+  const [layer] = denseBlocks(model);
   const batches = [1, 2, 3].map((seed) => statisticsOf(model, seed));
-  const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA, decay: 0.6 });
+  const preconditioner = new KfacPreconditioner(client, blocksOf(model), {
+    damping: LAMBDA,
+    decay: 0.6,
+  });
   for (const batch of batches) await preconditioner.observe(batch);
   await preconditioner.refresh();
 
   // ρ = 0, 1/2, 0.6: 2/3 would come next without the limit
   const weights = [0.3, 0.3, 0.4];
-  const each = batches.map((batch) => factorsOf(batch.get(layer.name)!, true));
+  const each = batches.map((batch) => factorsOf(batch.layers.get(layer.name)!, true));
   const averaged = (side: "A" | "G") =>
     mapped(
       each[0][side],
@@ -133,11 +144,14 @@ Deno.test("a step clipped by κ has η² Σ⟨U, V⟩ = κ, a shorter one stays 
   const statistics = statisticsOf(model, 1);
   const gradients = gradientsOf(model);
   const lengthOf = async (klClip: number | null, learningRate: number) => {
-    const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA, klClip });
+    const preconditioner = new KfacPreconditioner(client, blocksOf(model), {
+      damping: LAMBDA,
+      klClip,
+    });
     await preconditioner.observe(statistics);
     await preconditioner.refresh();
     const updates = preconditioner.precondition(gradients, learningRate);
-    const layers = denseLayers(model).flatMap(({ kernel, bias }) =>
+    const layers = denseBlocks(model).flatMap(({ kernel, bias }) =>
       bias ? [kernel, bias] : [kernel]
     );
     return layers.reduce(
@@ -155,7 +169,7 @@ Deno.test("a step clipped by κ has η² Σ⟨U, V⟩ = κ, a shorter one stays 
 
 Deno.test("gradients of other layers come through as they are", async () => {
   const model = net();
-  const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA });
+  const preconditioner = new KfacPreconditioner(client, blocksOf(model), { damping: LAMBDA });
   await preconditioner.observe(statisticsOf(model, 1));
   await preconditioner.refresh();
   const gradients = gradientsOf(model);
@@ -168,8 +182,8 @@ Deno.test("gradients of other layers come through as they are", async () => {
 
 Deno.test("precondition() before a refresh is refused, naming the layer", () => {
   const model = net();
-  const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA });
-  const [{ name }] = denseLayers(model);
+  const preconditioner = new KfacPreconditioner(client, blocksOf(model), { damping: LAMBDA });
+  const [{ name }] = denseBlocks(model);
   throws(
     () => preconditioner.precondition(gradientsOf(model), 0.1),
     new RegExp(`layer "${name}" before the first refresh`),
@@ -181,7 +195,10 @@ Deno.test("a hundred steps keep no tensor but the inverses, and dispose() frees 
   const statistics = statisticsOf(model, 1);
   const gradients = gradientsOf(model);
   const before = tf.memory().numTensors;
-  const preconditioner = new KfacPreconditioner(client, model, { damping: LAMBDA, klClip: 1e-3 });
+  const preconditioner = new KfacPreconditioner(client, blocksOf(model), {
+    damping: LAMBDA,
+    klClip: 1e-3,
+  });
   for (let step = 0; step < 100; step++) {
     if (step % 10 === 0) {
       await preconditioner.observe(statistics);
@@ -204,7 +221,7 @@ Deno.test("factors and inverses are asked of the server, updates are not", async
         return target.call(...args);
       },
   });
-  const preconditioner = new KfacPreconditioner(watched, model, { damping: LAMBDA });
+  const preconditioner = new KfacPreconditioner(watched, blocksOf(model), { damping: LAMBDA });
   await preconditioner.observe(statisticsOf(model, 1));
   await preconditioner.refresh();
   preconditioner.precondition(gradientsOf(model), 0.1);
