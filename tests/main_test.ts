@@ -84,7 +84,7 @@ async function halfARequest(url: string) {
   const send = (text: string) => connection.write(new TextEncoder().encode(text));
   const body = JSON.stringify({ layers: { fc1: { A: [[2, 0], [0, 4]] } } });
   await send(
-    "POST /v1/inverses HTTP/1.1\r\nHost: curvd\r\nContent-Type: application/json\r\n" +
+    "POST /v1/inverses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
       `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
   );
   return {

@@ -9,15 +9,18 @@ export interface ServerProcess {
   kill(signal: Deno.Signal): Promise<void>;
   /** What it wrote to its standard error so far. */
   errors(): string;
+  /** What it wrote to its standard output so far: its log. */
+  output(): string;
 }
 
 export async function startServer(
   data: string,
   env: Record<string, string> = {},
+  args = ["run", "--allow-all", "main.ts"],
 ): Promise<ServerProcess> {
   const begun = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "main.ts"],
+    args,
     cwd: ROOT,
     env: {
       NO_COLOR: "1",
@@ -48,12 +51,15 @@ export async function startServer(
     if (url === undefined) continue;
     const readyMs = performance.now() - begun;
     const rest = (async () => {
-      while (!(await lines.read()).done);
+      for (let read = await lines.read(); !read.done; read = await lines.read()) {
+        printed += read.value;
+      }
     })().catch(() => {});
     return {
       url,
       readyMs,
       errors: () => errors,
+      output: () => printed,
       async kill(signal) {
         child.kill(signal);
         await child.status;
