@@ -7,6 +7,7 @@ import type * as z from "zod";
 import type { SessionCallName } from "@/compute/mod.ts";
 import {
   ChangeAnswer,
+  DeletedAnswer,
   RefreshRequest,
   ReportRequest,
   SessionAnswer,
@@ -75,7 +76,7 @@ export const SESSION_ROUTES: readonly SessionRoute[] = [
     answer: ChangeAnswer,
     example: { damping: 0.001 },
   },
-  { call: "delete", method: "delete", path: "/:id", summary: "Ends it", answer: ChangeAnswer },
+  { call: "delete", method: "delete", path: "/:id", summary: "Ends it", answer: DeletedAnswer },
   {
     call: "statistics",
     method: "post",

@@ -35,6 +35,8 @@ const FILE = {
 };
 
 const READ_PROBLEMS = [404, 406, 500, 503];
+/** `?dtype` may not be offered or may overflow; there may be nothing to read yet. */
+const TENSOR_PROBLEMS = [404, 406, 409, 422, 500, 503];
 const CHANGE_PROBLEMS = [400, 404, 406, 409, 412, 413, 415, 422, 500, 503, 507];
 
 /** Paths of sessions, by pattern. */
@@ -44,12 +46,18 @@ export function sessionPaths(makers: Makers): Record<string, Record<string, unkn
     const path = `/v1/sessions${route.path.replace(":id", "{id}")}`;
     (paths[path] ??= {})[route.method] = operationOf(route, makers);
   }
-  const read = (operationId: string, summary: string, content: unknown, more: unknown[] = []) => ({
+  const read = (
+    operationId: string,
+    summary: string,
+    content: unknown,
+    more: unknown[] = [],
+    statuses = READ_PROBLEMS,
+  ) => ({
     operationId,
     tags: ["sessions"],
     summary,
     parameters: [ID, ...more],
-    responses: { 200: { description: summary, content }, ...makers.problems(READ_PROBLEMS) },
+    responses: { 200: { description: summary, content }, ...makers.problems(statuses) },
   });
   paths["/v1/sessions/{id}/preconditioner"] = {
     get: read(
@@ -57,6 +65,7 @@ export function sessionPaths(makers: Makers): Record<string, Record<string, unkn
       "What a client needs to precondition by itself; ETag and If-None-Match",
       makers.bothEncodings(makers.idOf(SessionTensorsAnswer)),
       [DTYPE, SYMMETRIC],
+      TENSOR_PROBLEMS,
     ),
   };
   paths["/v1/sessions/{id}/events"] = {
@@ -112,7 +121,9 @@ function operationOf(
         description: summary,
         content: bothEncodings(idOf(answer)),
       },
-      ...problems(method === "get" ? READ_PROBLEMS : CHANGE_PROBLEMS),
+      ...problems(
+        call === "factors" ? TENSOR_PROBLEMS : method === "get" ? READ_PROBLEMS : CHANGE_PROBLEMS,
+      ),
     },
   };
 }

@@ -11,6 +11,7 @@ export const Timing = z.strictObject({
   wait_ms: z.number().describe("in the queue"),
   compute_ms: z.number().describe("recording and computing"),
   read_ms: z.number().describe("waiting for the results"),
+  store_ms: z.number().optional().describe("writing to the store, of a session's change"),
   total_ms: z.number(),
 }).meta({ id: "Timing" });
 

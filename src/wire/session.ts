@@ -283,6 +283,9 @@ export const SessionsAnswer = z.strictObject({
 
 export const ChangeAnswer = z.looseObject(changed).meta({ id: "ChangeAnswer" });
 
+export const DeletedAnswer = z.strictObject({ id: SessionId, deleted: z.literal(true) })
+  .meta({ id: "DeletedAnswer" });
+
 export const SessionUpdatesAnswer = z.looseObject({
   ...changed,
   age: z.int().describe("steps since the preconditioner's statistics"),

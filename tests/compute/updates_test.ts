@@ -217,6 +217,19 @@ cpuTest("step_size refuses what it cannot model, by layer", async (engine) => {
   );
 });
 
+cpuTest("a step of no layer, as all were skipped, has no size", async (engine) => {
+  const broken = { ...layer, A: wire([2, 2], [-1, 0, 0, -1]), G: wire([1, 1], [1]) };
+  const { inputs: _, output_gradients: _g, ...rest } = broken;
+  const answer = await call(engine, "updates", {
+    layers: { broken: rest },
+    damping: DAMPING,
+    step_size: "quadratic_model",
+    on_error: "skip",
+  });
+  ok(answer.layers!.broken.error);
+  equal(answer.alpha, undefined);
+});
+
 /** F̂ of one layer as `multiply` means it: two-level's is the Fisher itself. */
 async function undamped(engine: Engine, method: string): Promise<Dense> {
   const [block] = denseBlocks(layer);

@@ -247,7 +247,10 @@ function answer(
   const outcomes = new Map(
     [...solved].map(([name, each]) => [name, outcomeOf(layers.get(name)!, each, clip, isSweep)]),
   );
-  if (request.step_size === undefined) return { outcomes, numbers, lists: isSweep };
+  // where every layer was skipped there is no model to step in
+  if (request.step_size === undefined || all.length === 0) {
+    return { outcomes, numbers, lists: isSweep };
+  }
   return { outcomes, numbers, lists: isSweep, finish: quadratic(layers, all, request, clip) };
 }
 
