@@ -48,7 +48,7 @@ function callerOf(request: Asked, keyring: Keyring): Caller {
 }
 
 /** What a request needs; null where it needs no key. */
-function scopeOf({ method, path }: Asked): Scope | null {
+export function scopeOf({ method, path }: Pick<Asked, "method" | "path">): Scope | null {
   if (PUBLIC.test(path)) return null;
   if (path === "/metrics") return "admin";
   return method === "GET" || method === "HEAD" || method === "OPTIONS" ? "read" : "compute";

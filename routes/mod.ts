@@ -19,11 +19,12 @@ import { requireKey } from "./keys.ts";
 import { refuseOtherMethods } from "./method_not_allowed.ts";
 import { methodsHandler } from "./methods.ts";
 import { openApiDocument } from "./openapi.ts";
+import { withKeys } from "./openapi_keys.ts";
 import { allowOrigins, refuseForeignPages } from "./origins.ts";
 import { answerHome, pageRoutes } from "./page.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
-import { computingPageHeaders, securityHeaders } from "./security_headers.ts";
+import { securityHeaders } from "./security_headers.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
 
@@ -47,7 +48,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const { origins = [], names } = options;
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
-  const openApi = openApiDocument(offered);
+  const reference = openApiDocument(offered);
+  const openApi = keyring === undefined ? reference : withKeys(reference);
 
   const app = new Hono<AppEnv>({ strict: false });
   app.onError(onError);
@@ -56,7 +58,6 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   });
   app.use(requestId());
   app.use(accessLog);
-  for (const page of ["/", "/page/*"]) app.use(page, computingPageHeaders()); // outside: it has the last word
   app.use(securityHeaders());
   if (names !== undefined) app.use(refuseForeignHosts(names));
   if (origins.length > 0) app.use(allowOrigins(origins)); // before keys: a browser's first question carries none

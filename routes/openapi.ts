@@ -116,7 +116,7 @@ function bothEncodings(schema: string, json: Record<string, unknown> = {}) {
 }
 
 /** A response of each status, listing the problems that have it. */
-function problems(statuses: readonly number[]) {
+export function problems(statuses: readonly number[]) {
   const responses = statuses.map((status) => {
     const kinds = Object.entries(PROBLEMS).filter(([, [of]]) => of === status);
     const description = kinds.map(([code, [, title]]) => `${code}: ${title}`).join("; ");

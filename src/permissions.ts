@@ -17,12 +17,12 @@ export const ENVIRONMENT = "--allow-env=CURVD_*,XDG_RUNTIME_DIR,npm_command";
  *
  * - net: the one address and port that is listened on. At port 0 no connection can be made from here; at another only to
  *   the server itself.
- * - read: the sources, as Workers are loaded from there; the store; the keys.
+ * - read: the sources, as Workers are loaded from there; the page's scripts; the store; the keys.
  * - write: the store.
  */
 export function permissionFlags({ host, port, keys, data, blas, isUnderNpx }: Config): string[] {
   const stored = data === ":memory:" ? [] : [data];
-  const read = ["src", ...stored, ...(keys === null ? [] : [keys])];
+  const read = ["src", "dist/page", ...stored, ...(keys === null ? [] : [keys])];
   const needsFfi = blas !== "off" || isUnderNpx; // under npx the C library is asked whose child this is
   return [
     ENVIRONMENT,

@@ -11,7 +11,7 @@ Deno.test("the flags follow the settings", () => {
   deepEqual(flagsOf(), [
     "--allow-env=CURVD_*,XDG_RUNTIME_DIR,npm_command",
     "--allow-net=127.0.0.1:5322",
-    "--allow-read=src,./data",
+    "--allow-read=src,dist/page,./data",
     "--allow-write=./data",
     "--allow-ffi",
   ]);
@@ -24,13 +24,13 @@ Deno.test("the flags follow the settings", () => {
     }).slice(1, 4),
     [
       "--allow-net=[::1]:80",
-      "--allow-read=src,/var/lib/curvd,/etc/curvd/keys",
+      "--allow-read=src,dist/page,/var/lib/curvd,/etc/curvd/keys",
       "--allow-write=/var/lib/curvd",
     ],
   );
   deepEqual(flagsOf({ CURVD_DATA: ":memory:", CURVD_BLAS: "off" }).slice(1), [
     "--allow-net=127.0.0.1:5322",
-    "--allow-read=src",
+    "--allow-read=src,dist/page",
   ]);
 });
 

@@ -1,5 +1,6 @@
 /** Keys at the routes: who is asked for one, what a scope opens, and whose sessions are whose. */
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { Validator } from "@seriousme/openapi-schema-validator";
 import type { SessionCall } from "../../src/compute/mod.ts";
 import { CurvdError } from "../../src/errors.ts";
 import { hashOf, Keyring, type Scope } from "../../src/keys/mod.ts";
@@ -105,6 +106,44 @@ Deno.test("health, reference, pages and problems need no key, and every other ro
   }
   app.codec.close();
 });
+
+Deno.test("the reference asks for a key where the server does, and for the scope that opens", async () => {
+  const app = guarded();
+  const document = await (await app.request("/openapi.json")).json();
+  const { valid, errors } = await new Validator().validate(document);
+  ok(valid, JSON.stringify(errors));
+  equal(document.components.securitySchemes.key.scheme, "bearer");
+  const scopes = new Set<string>();
+  for (const [path, operations] of Object.entries<Record<string, Operation>>(document.paths)) {
+    for (const [method, { security, responses }] of Object.entries(operations)) {
+      const asked = path.replaceAll(/\{\w+\}/g, "x");
+      const response = await app.request(asked, { method: method.toUpperCase() });
+      equal(response.status === 401, security !== undefined, `${method} ${path}`);
+      await response.body?.cancel();
+      if (security === undefined) continue;
+      ok(responses[401] && responses[403], `${method} ${path}`);
+      const [{ key: [scope] }] = security;
+      scopes.add(scope);
+      for (const { id, scopes } of KEYS) {
+        const answer = await app.request(asked, {
+          method: method.toUpperCase(),
+          headers: bearer(id),
+        });
+        equal(answer.status === 403, !scopes.includes(scope as Scope), `${id} ${method} ${path}`);
+        await answer.body?.cancel();
+      }
+    }
+  }
+  ok(scopes.has("read") && scopes.has("compute"));
+  app.codec.close();
+  const open = await (await appWith().request("/openapi.json")).json();
+  equal(open.components.securitySchemes, undefined);
+});
+
+interface Operation {
+  security?: [{ key: [string] }];
+  responses: Record<number, unknown>;
+}
 
 Deno.test("a key is never part of an address", async () => {
   const app = guarded();
