@@ -1,8 +1,7 @@
 /**
  * The golden vectors on one engine: every file, every case, every expected number.
  *
- * A number that is not compared is named with its reason ({@linkcode OMITTED}), a file that is not the server's
- * likewise ({@linkcode ELSEWHERE}): it is declared as an ignored test, so that a run shows it.
+ * A number that is not compared is named with its reason ({@linkcode OMITTED}).
  *
  * @module
  */
@@ -13,11 +12,6 @@ import { CALLS } from "./golden_calls.ts";
 import { FUNCTIONS, OMITTED } from "./golden_functions.ts";
 import type { Layout } from "./golden_layers.ts";
 import { RUNNING } from "./golden_running.ts";
-
-/** Files of which the server computes nothing. */
-export const ELSEWHERE: Record<string, string> = {
-  softmax_hessian_sqrt: "the loss's square root is taken where the logits are: in the client",
-};
 
 /** Files of which a part is compared. */
 const PARTS: Record<string, (x: ArrayLike<number>) => ArrayLike<number>> = {
@@ -44,10 +38,6 @@ const BOTH_LAYOUTS: ReadonlySet<string> = new Set([
 
 export function goldenSuite(test: EngineTest): void {
   for (const file of goldenFiles()) {
-    if (file in ELSEWHERE) {
-      Deno.test({ name: `golden ${file}: ${ELSEWHERE[file]}`, ignore: true, fn: () => {} });
-      continue;
-    }
     const layouts: Layout[] = BOTH_LAYOUTS.has(file) ? ["oi", "io"] : ["oi"];
     for (const layout of layouts) {
       const inLayout = layouts.length > 1 ? `, layout ${layout}` : "";

@@ -3,7 +3,17 @@
  *
  * @module
  */
-import { type Tensor, tensor1d, tensor3d } from "@tensorflow/tfjs-core";
+import {
+  dispose,
+  matMul,
+  squeeze,
+  stack,
+  type Tensor,
+  tensor,
+  tensor1d,
+  tensor3d,
+  tidy,
+} from "@tensorflow/tfjs-core";
 import {
   findCorrectedTerms,
   findLeadingTerm,
@@ -17,6 +27,7 @@ import {
   weightedProduct,
 } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
+import { softmaxCrossEntropy } from "@/trainer/mod.ts";
 import { hostSamples } from "../../src/curvature/host_samples.ts";
 import { deflated, mixedStart, powerSvd, rearranged } from "../../src/curvature/power_svd.ts";
 import { rootFactors, traceFactors } from "../../src/curvature/tkfac.ts";
@@ -75,11 +86,25 @@ export const FUNCTIONS: Record<string, FunctionCase> = {
     return Promise.resolve({ alpha_mu: [alpha, mu], model_change: [predictedChange] });
   },
 
+  /** The client's: the square root is taken where the logits are. */
+  async softmax_hessian_sqrt(engine, { inputs: { logits } }) {
+    const results = tidy(() => {
+      const z = tensor(logits.data, [1, ...logits.shape]);
+      const { columns, column } = softmaxCrossEntropy();
+      const of = Array.from({ length: columns(z.shape) }, (_, c) => squeeze(column(z, c), [0]));
+      const S = stack(of, 1);
+      return [S, matMul(S, S, false, true)];
+    });
+    const [S, H] = await engine.read(results);
+    dispose(results);
+    return { S, H };
+  },
+
   async rearranged_matvec(engine, { inputs: { P, M, U } }) {
-    const stack = ({ shape: [d], data }: GoldenTensor) => tensor3d(data, [1, d, d]);
+    const one = ({ shape: [d], data }: GoldenTensor) => tensor3d(data, [1, d, d]);
     const [forward, adjoint] = await withSamples<Samples>(engine, layerOf(P), (samples) => [
-      samples.forward(stack(M)),
-      samples.adjoint(stack(U)),
+      samples.forward(one(M)),
+      samples.adjoint(one(U)),
     ]);
     return { forward, adjoint };
   },

@@ -12,7 +12,6 @@ import {
   squaredError,
 } from "@/trainer/fisher/mod.ts";
 import { distance, norm } from "../../support/dense.ts";
-import { expectGolden, goldenCases } from "../../support/golden.ts";
 
 await tf.setBackend("cpu");
 
@@ -123,21 +122,3 @@ Deno.test("sigmoidCrossEntropy() has the gradient p − y also where a logit is 
 Deno.test("squaredError() is TensorFlow.js's meanSquaredError", () => {
   expectSame(squaredError().loss, tf.losses.meanSquaredError, targets(z.places), z.places);
 });
-
-for (const golden of goldenCases("softmax_hessian_sqrt")) {
-  Deno.test(`golden softmax_hessian_sqrt ${golden.id} is met`, () => {
-    const { shape, data } = golden.inputs.logits;
-    const logits = tf.tensor(data, [1, ...shape]);
-    const loss = softmaxCrossEntropy();
-    const columns = Array.from(
-      { length: loss.columns(logits.shape) },
-      (_, c) => loss.column(logits, c).reshape([-1]),
-    );
-    const S = tf.stack(columns, 1);
-    const results: Record<string, tf.Tensor> = { S, H: tf.matMul(S, S, false, true) };
-    for (const [key, expected] of Object.entries(golden.expected)) {
-      ok(key in results, `nothing computes ${key}`);
-      expectGolden(key, results[key].dataSync(), expected);
-    }
-  });
-}
