@@ -78,7 +78,10 @@ const pairsByDeflation: PairFinder = async (R, rule, linalg) => {
 
 export const findLeadingTerm: TermFinder = ofBatch(leadingPair, leadingInSpace);
 export const findTermsByDeflation: TermFinder = ofBatch(pairsByDeflation, deflateInSpace);
-export const findTermsByLanczos: TermFinder = ofBatch(lanczosSvd, bidiagonalizeInSpace);
+export const findTermsByLanczos: TermFinder = ofBatch(
+  lanczosSvd,
+  (space, rule) => bidiagonalizeInSpace(space, rule),
+);
 
 /** In the coordinates of the samples where the batch has them, else by products on the device. */
 function ofBatch(
@@ -98,10 +101,11 @@ export const findCorrectedTerms: TermFinder = async (samples, rule, linalg) => {
   const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
   const space = await sampleSpaceOf(samples, linalg);
   if (space) {
-    const { pairs: [pair], iterations } = leadingInSpace(
+    // what K-FAC leaves has no one pair far above the rest: a power iteration takes hundreds of rounds
+    const { pairs: [pair], iterations } = bidiagonalizeInSpace(
       space.without(kfacCoordinates(space, samples)),
       rule,
-      "mixed",
+      1,
     );
     return { terms: [{ A, G, sigma }, termOf(pair, samples)], iterations };
   }

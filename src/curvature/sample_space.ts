@@ -148,10 +148,11 @@ export function deflateInSpace(space: SampleSpace, rule: StoppingRule): SamplePa
   };
 }
 
-/** The two leading pairs, by Golub–Kahan bidiagonalization with full reorthogonalization, restarted until both hold. */
+/** The leading pairs, by Golub–Kahan bidiagonalization with full reorthogonalization, restarted until all hold. */
 export function bidiagonalizeInSpace(
   space: SampleSpace,
   { tolerance, maxIterations }: StoppingRule,
+  count = 2,
 ): SamplePairs {
   const steps = Math.min(12, space.size);
   let start = unitA(space, startOf(space, "mixed"));
@@ -172,9 +173,12 @@ export function bidiagonalizeInSpace(
     }
     const beyond = orthogonal(space.forward(q[steps]), p, (u, v) => space.innerG(u, v)).norm;
     const { values, left, right } = smallSvd(B);
-    const pairs = [0, 1].filter((i) => i < values.length).map((i) =>
-      space.oriented({ x: combination(p, left[i]), y: combination(q, right[i]), sigma: values[i] })
-    );
+    const pairs = Array.from({ length: Math.min(count, values.length) }, (_, i) =>
+      space.oriented({
+        x: combination(p, left[i]),
+        y: combination(q, right[i]),
+        sigma: values[i],
+      }));
     const residual = Math.max(
       ...pairs.map((_, i) => values[0] > 0 ? beyond * Math.abs(right[i][steps]) / values[0] : 0),
     );

@@ -13,6 +13,7 @@ struct Params {
   count: u32,    // matrices
   start: u32,    // 0 between sweeps; 1 before the first of a series; 2 as 1, and the norm is taken
   tolerance: f32,
+  correctable: f32,  // part of the gap
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;                   // [batch, side, side]
@@ -23,7 +24,7 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
-const MAX_FIRST_ORDER = 0.1;  // |E|_F: its fourth power is what one polish leaves
+const MAX_FIRST_ORDER = 0.05; // |E|_F: one polish leaves its fourth power over the root of the side
 var<workgroup> sums: array<vec4f, LANES>;
 
 // Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of
@@ -45,7 +46,7 @@ fn off_diagonal_rows(
     if (j == group.x || value == 0.0) { continue; }
     mine.x += value * value;
     let gap = a[matrix + j * (params.side + 1)] - own;
-    if (is_correctable(value, gap)) {
+    if (is_correctable(value, gap, params.correctable)) {
       let angle = small_angle(value, gap);
       mine.z += angle * angle;
     } else {

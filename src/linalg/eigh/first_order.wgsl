@@ -10,6 +10,7 @@
 
 struct Params {
   side: u32,
+  correctable: f32,  // part of the gap
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;        // [batch, side, side]
@@ -24,7 +25,7 @@ fn first_order(@builtin(global_invocation_id) id: vec3u) {
   let value = a[matrix + id.y * side + id.x];
   let gap = a[matrix + id.x * (side + 1)] - a[matrix + id.y * (side + 1)];
   var e = select(0.0, 1.0, id.x == id.y);
-  if (id.x != id.y && value != 0.0 && is_correctable(value, gap)) {
+  if (id.x != id.y && value != 0.0 && is_correctable(value, gap, params.correctable)) {
     e = small_angle(value, gap);
   }
   w[matrix + id.y * side + id.x] = e;

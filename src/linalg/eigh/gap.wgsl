@@ -6,7 +6,7 @@ fn small_angle(value: f32, gap: f32) -> f32 {
   return 2.0 * value / (gap + select(1.0, -1.0, gap < 0.0) * sqrt(gap * gap + 4.0 * value * value));
 }
 
-// Whether such angles may be taken all at once.
-fn is_correctable(value: f32, gap: f32) -> bool {
-  return abs(value) <= 0.05 * abs(gap);
+// Whether such angles may be taken all at once: entries up to a part of their gap.
+fn is_correctable(value: f32, gap: f32, part: f32) -> bool {
+  return abs(value) <= part * abs(gap);
 }

@@ -20,6 +20,8 @@ export interface Series {
   readonly maxSweeps: number;
   /** What may be left off the diagonal of `A/‖M‖_F`; see convergence.wgsl. */
   readonly tolerance: number;
+  /** Entries up to this part of their gap are left to {@linkcode recordFirstOrder}. */
+  readonly correctable: number;
   /** The matrices come fresh: their norm is taken. */
   readonly isFirst: boolean;
 }
@@ -44,6 +46,7 @@ export function recordSmallJacobi<M extends Member>(
     tiles: 0,
     start: 2,
     tolerance: 0,
+    correctable: 0,
   });
   batch.recording.dispatch(jacobi(batch, side), {
     buffers: [a, q, batch.scratch([count, side, side]), batch.stateBuffer],
@@ -60,7 +63,7 @@ export function recordBlockSweeps<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,
   vTransposed: GPUBuffer,
-  { maxSweeps, tolerance, isFirst }: Series,
+  { maxSweeps, tolerance, correctable, isFirst }: Series,
 ): void {
   const { recording, side, count, stateBuffer, engine } = batch;
   const rows = blockRows(side);
@@ -74,7 +77,8 @@ export function recordBlockSweeps<M extends Member>(
 
   for (let sweep = 0; sweep < maxSweeps; sweep++) {
     const start = sweep > 0 ? 0 : isFirst ? 2 : 1;
-    recordConvergence(batch, a, rowSquares, { pivots: pairs, tiles, start, tolerance });
+    const decision = { pivots: pairs, tiles, start, tolerance, correctable };
+    recordConvergence(batch, a, rowSquares, decision);
     for (let round = 0; round < blocks - 1; round++) {
       recording.dispatch(jacobi(batch, 2 * rows), {
         buffers: [a, q, qScratch, stateBuffer],
@@ -102,11 +106,12 @@ export function recordFirstOrder<M extends Member>(
   { recording, side, count }: PaddedBatch<M>,
   a: GPUBuffer,
   w: GPUBuffer,
+  { correctable }: Pick<Series, "correctable">,
 ): void {
   const groups = Math.ceil(side / 16);
   recording.dispatch(firstOrder, {
     buffers: [a, w],
-    uniforms: { u32: [side] },
+    uniforms: { u32: [side], f32: [correctable] },
     workgroups: [groups, groups, count],
   });
 }
@@ -124,16 +129,17 @@ function recordConvergence<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,
   rowSquares: GPUBuffer,
-  { pivots, tiles, start, tolerance }: {
+  { pivots, tiles, start, tolerance, correctable }: {
     pivots: number;
     tiles: number;
     start: number;
     tolerance: number;
+    correctable: number;
   },
 ): void {
   const { recording, side, count, stateBuffer, engine } = batch;
   const buffers = [a, rowSquares, stateBuffer, engine.indirectCounts];
-  const uniforms = { u32: [side, pivots, tiles, count, start], f32: [tolerance] };
+  const uniforms = { u32: [side, pivots, tiles, count, start], f32: [tolerance, correctable] };
   recording.dispatch(offDiagonalRows, { buffers, uniforms, workgroups: [side, 1, count] });
   recording.dispatch(convergence, { buffers, uniforms, workgroups: [1, 1, count] });
 }
