@@ -1,6 +1,6 @@
 /** The sessions' part of the OpenAPI document. @module */
 import type * as z from "zod";
-import { MEDIA_TYPES, SessionAnswer, SessionTensorsAnswer } from "@/wire/mod.ts";
+import { MEDIA_TYPES, SESSION_EVENTS, SessionAnswer, SessionTensorsAnswer } from "@/wire/mod.ts";
 import { SESSION_ROUTES, type SessionRoute } from "./session_calls.ts";
 
 /** What the document's other parts are made with. */
@@ -68,10 +68,24 @@ export function sessionPaths(makers: Makers): Record<string, Record<string, unkn
       TENSOR_PROBLEMS,
     ),
   };
+  const eventData = Object.entries(SESSION_EVENTS).map(([event, schema]) =>
+    [event, { $ref: `#/components/schemas/${makers.idOf(schema)}` }] as const
+  );
   paths["/v1/sessions/{id}/events"] = {
-    get: read("session-events", "Server-sent events: refresh, step, deleted", {
-      "text/event-stream": { schema: { type: "string" } },
-    }),
+    get: read(
+      "session-events",
+      "Server-sent events: one a refresh, one a step, and the session's end",
+      {
+        "text/event-stream": {
+          schema: {
+            type: "string",
+            description:
+              "Each event's data is one JSON object; x-events has its schema by the event's name",
+          },
+          "x-events": Object.fromEntries(eventData),
+        },
+      },
+    ),
   };
   paths["/v1/sessions/{id}/checkpoint"] = {
     get: read("session-checkpoint", "The whole session as one safetensors file", FILE),

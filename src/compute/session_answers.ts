@@ -7,9 +7,11 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import type { NamedTensors } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { type Head, optionsOf } from "@/sessions/mod.ts";
+import { driftsOf, type Head, isUnknown, optionsOf } from "@/sessions/mod.ts";
 import { type Document, tensorOf, type WireTensor } from "@/wire/mod.ts";
+import { diagnosticsDocument } from "./session_diagnostics.ts";
 import type { Live } from "./session_live.ts";
+import { transact } from "./session_transaction.ts";
 
 /** A line of the list. */
 export function summary(id: string, { identity, state }: Head): Document {
@@ -17,7 +19,29 @@ export function summary(id: string, { identity, state }: Head): Document {
   return { id, method: identity.method, version, revision, steps, age, damping };
 }
 
-/** Configuration, counters, and what is known of each layer. */
+/** Configuration, counters, and what is known of each layer, how far its averages have moved since included. */
+export async function inspected(engine: Engine, live: Live): Promise<Document> {
+  const { answer } = await transact(engine, () => {
+    const drifts = [...live.state.layers].flatMap(([name, layer]) =>
+      Object.entries(driftsOf(layer)).map(([factor, drift]) => ({ name, factor, drift }))
+    );
+    return Promise.resolve({
+      state: live.state,
+      read: Object.fromEntries(drifts.map(({ drift }, i) => [i, drift])),
+      finish: (arrays) => {
+        const answer = inspection(live);
+        drifts.forEach(({ name, factor }, i) => {
+          const layer = answer.layers![name] as Record<string, Record<string, number>>;
+          (layer.drift ??= {})[factor] = Math.max(...arrays[i]);
+        });
+        return { answer };
+      },
+    });
+  });
+  return answer;
+}
+
+/** Configuration, counters, and what is known of each layer without asking the device. */
 export function inspection({ id, identity, state, durableRevision, refresher }: Live): Document {
   const { settings, damping, version, revision, steps, age, layers } = state;
   const { layers: _, ...configuration } = identity;
@@ -33,11 +57,12 @@ export function inspection({ id, identity, state, durableRevision, refresher }: 
     durable_revision: durableRevision,
     refreshing: refresher !== null,
     layers: Object.fromEntries(
-      [...layers].map(([name, { description, batches, diagnostics, forms }]) => [name, {
-        ...description,
-        batches,
-        has_preconditioner: Object.keys(forms).length > 0,
-        ...(Object.keys(diagnostics).length > 0 ? { diagnostics } : {}),
+      [...layers].map(([name, layer]) => [name, {
+        ...layer.description,
+        batches: layer.batches,
+        age: layer.batches - layer.batchesAtRefresh,
+        has_preconditioner: !isUnknown(layer),
+        ...(isUnknown(layer) ? {} : { diagnostics: diagnosticsDocument(layer.diagnostics) }),
       }]),
     ),
   };

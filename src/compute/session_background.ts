@@ -4,7 +4,7 @@
  * @module
  */
 import type { HostContext } from "./session_context.ts";
-import { tellOf } from "./session_events.ts";
+import { eventsOf } from "./session_events.ts";
 import { install, type Live } from "./session_live.ts";
 import { type Entry, entryParts } from "./session_log.ts";
 import { disposeBut } from "./session_transaction.ts";
@@ -36,7 +36,7 @@ async function advance(context: HostContext, live: Live): Promise<void> {
     install(live, state);
     context.residents.add(live);
     const answer = { fields: {}, isRefreshed: true, isDue: false };
-    for (const event of tellOf(live, null, answer)) emit(live.id, event);
+    for (const event of eventsOf(live, null, answer)) emit(live.id, event);
   } catch (error) {
     disposeBut(state, live.state);
     console.error(`The refresh of session "${live.id}" failed:`, error);

@@ -10,7 +10,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { checkpointOf, type Store } from "@/sessions/mod.ts";
 import type { Document, SessionRequest } from "@/wire/mod.ts";
-import { factorsAnswer, inspection, preconditionerAnswer, summary } from "./session_answers.ts";
+import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
 import { debtOf } from "./session_background.ts";
 import type { HostContext } from "./session_context.ts";
 import { Journal } from "./session_journal.ts";
@@ -97,8 +97,10 @@ export class SessionHost {
         return await this.#once(call, () => this.#delete(call));
       case "restore":
         return await this.#once(call, () => this.#restore(call));
-      case "inspect":
-        return inspection(await this.#find(call));
+      case "inspect": {
+        const live = await this.#find(call);
+        return await device(() => inspected(engine, live));
+      }
       case "updates":
         return await updates(this.#context, await this.#find(call), call);
       case "factors": {

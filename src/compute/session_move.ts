@@ -10,7 +10,7 @@ import type { SessionState } from "@/sessions/mod.ts";
 import type { Document } from "@/wire/mod.ts";
 import { plain } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
-import { tellOf } from "./session_events.ts";
+import { eventsOf } from "./session_events.ts";
 import { keysOf } from "./session_keys.ts";
 import { install, type Live } from "./session_live.ts";
 import { type Entry, entryParts, LAST_UPDATE } from "./session_log.ts";
@@ -67,7 +67,7 @@ export async function move(
     if (made.answer.isDue && !live.refresher && mayDefer) {
       live.refresher = Refresher.begin(engine, live.identity, live.state);
     }
-    for (const event of tellOf(live, call.call, made.answer)) context.emit(live.id, event);
+    for (const event of eventsOf(live, call.call, made.answer)) context.emit(live.id, event);
     return {
       ...counters,
       ...made.answer.fields,

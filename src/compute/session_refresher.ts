@@ -9,8 +9,9 @@
 import { dispose, keep, type Tensor3D } from "@tensorflow/tfjs-core";
 import { mapNamed, type NamedTensors, transported } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
-import type { Report, Stack } from "@/linalg/mod.ts";
+import type { Stack } from "@/linalg/mod.ts";
 import {
+  findingsOf,
   formsOf,
   type Identity,
   type LayerState,
@@ -18,14 +19,18 @@ import {
   type Refreshed,
   refreshed,
   type SessionState,
+  unbased,
   withLayers,
 } from "@/sessions/mod.ts";
+import { diagnosed } from "./session_diagnostics.ts";
 import { layerOfDescription } from "./session_layers.ts";
 import { disposeBut, transact } from "./session_transaction.ts";
 
 export class Refresher {
   #captured: SessionState;
   readonly #waiting: string[][];
+  /** What tells how far the averages have moved from the preconditioner there was. */
+  readonly #old: ReadonlyMap<string, Pick<LayerState, "forms" | "reference">>;
 
   private constructor(
     private readonly engine: Engine,
@@ -33,6 +38,12 @@ export class Refresher {
     state: SessionState,
   ) {
     this.#captured = capture(state);
+    this.#old = new Map(
+      [...state.layers].map(([name, { forms, reference }]) => [
+        name,
+        { forms: cloned(forms), reference: cloned(reference) },
+      ]),
+    );
     const names = [...state.layers].filter(([, { batches }]) => batches > 0).map(([name]) => name);
     const isCoupled = identity.method === "kfac_tridiagonal" ||
       identity.method === "kfac_two_level";
@@ -63,13 +74,19 @@ export class Refresher {
           mayDefer: false,
           retains: false,
         }, new Set(names));
-        const layers = [...made].map(([name, { forms, reports }]) =>
-          [name, { ...captured.layers.get(name)!, forms, diagnostics: { ...reports } }] as const
+        const layers = [...made].map(([name, { forms }]) =>
+          [name, { ...captured.layers.get(name)!, forms }] as const
         );
+        const findings = [...made].map(([name, each]) => {
+          const before = { ...captured.layers.get(name)!, ...this.#old.get(name) };
+          return [name, findingsOf(before, each)] as const;
+        });
+        const state = withLayers(captured, layers);
+        const { read, finish } = diagnosed(new Map(findings));
         return {
-          state: withLayers(captured, layers),
-          read: {},
-          finish: () => ({ answer: null }),
+          state,
+          read,
+          finish: (arrays) => ({ answer: null, state: finish(state, arrays) }),
         };
       });
       this.#captured = state;
@@ -86,24 +103,25 @@ export class Refresher {
     const made: Refreshed = new Map(
       [...this.#captured.layers].filter(([, { forms }]) => Object.keys(forms).length > 0)
         .map(([name, captured]) => {
-          const forms = this.#carried(captured, current.layers.get(name)!);
           return [name, {
-            forms,
-            reports: captured.diagnostics as Readonly<Record<string, Report[]>>,
+            forms: this.#carried(captured, current.layers.get(name)!),
+            reports: {}, // told with the diagnostics
           }];
         }),
     );
     const next = refreshed(current, made, { retains });
     // what drift is measured from, and two-level K-FAC's batch, are those of the averages that were refreshed
-    const layers = [...made.keys()].map((name) => {
+    const layers = [...made].map(([name, { forms }]) => {
       const layer = next.layers.get(name)!;
-      const { averages, raw } = this.#captured.layers.get(name)!;
+      const { averages, raw, batches, diagnostics } = this.#captured.layers.get(name)!;
       dispose({ ...layer.reference });
       dispose({ ...layer.rawOfForms?.batch });
-      const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => tensor.clone());
+      const isBounded = current.settings.refresh.drift !== null;
       return [name, {
         ...layer,
-        reference: current.settings.refresh.drift === null ? NO_TENSORS : cloned(averages),
+        batchesAtRefresh: batches,
+        diagnostics,
+        reference: isBounded ? cloned(unbased(averages, forms)) : NO_TENSORS,
         rawOfForms: raw && { ...raw, batch: cloned(raw.batch) },
       }] as const;
     });
@@ -112,24 +130,33 @@ export class Refresher {
 
   /** The new forms, with S of EKFAC carried over from what the steps have made of it. */
   #carried({ forms }: LayerState, current: LayerState): NamedTensors {
-    const copied = mapNamed(forms, (tensor) => tensor.clone());
+    const copied = cloned(forms);
     const isCarried = "S" in copied && "S" in current.forms &&
       (this.identity.scalings === "batch_gradient" || current.source === "samples");
     if (!isCarried) return copied;
     copied.S.dispose();
     const basisOf = (of: NamedTensors) => ({ Q_A: of.Q_A as Stack, Q_G: of.Q_G as Stack });
-    const S = transported(current.forms.S as Tensor3D, basisOf(current.forms), basisOf(copied));
+    const S = keep(
+      transported(current.forms.S as Tensor3D, basisOf(current.forms), basisOf(copied)),
+    );
     return { ...copied, S };
   }
 
   dispose(): void {
     disposeBut(this.#captured, null);
+    for (const { forms, reference } of this.#old.values()) {
+      dispose([{ ...forms }, { ...reference }]);
+    }
   }
 }
 
-/** The averages of a state, as tensors of one's own, whoever's scope is open; nothing is copied on the device. */
+/** Tensors of one's own, whoever's scope is open; nothing is copied on the device. */
+function cloned(tensors: NamedTensors): NamedTensors {
+  return mapNamed(tensors, (tensor) => keep(tensor.clone()));
+}
+
+/** The averages of a state, as tensors of one's own. */
 function capture(state: SessionState): SessionState {
-  const cloned = (tensors: NamedTensors) => mapNamed(tensors, (tensor) => keep(tensor.clone()));
   const layers = [...state.layers].map(([name, layer]) =>
     [name, {
       ...layer,

@@ -24,6 +24,7 @@ import {
   withLayers,
 } from "@/sessions/mod.ts";
 import type { Tensor3D } from "@tensorflow/tfjs-core";
+import { diagnosed, diagnosticsDocument } from "./session_diagnostics.ts";
 import {
   gradientOf,
   layerOfDescription,
@@ -53,8 +54,7 @@ export async function statisticsWork(
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
   const setting = settingOf(session, linalg);
-  const taken = await takeStatistics(withSizes(session), observationsOf(session), setting);
-  return { state: taken.state, read: {}, finish: () => ({ answer: answerOf(taken, {}) }) };
+  return silent(await takeStatistics(withSizes(session), observationsOf(session), setting));
 }
 
 /** A preconditioner of what there is. */
@@ -62,9 +62,7 @@ export async function refreshWork(
   session: Stepped,
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
-  const state = await refreshAll(session.state, settingOf(session, linalg));
-  const taken: Taken = { state, isRefreshed: true, isDue: false };
-  return { state, read: {}, finish: () => ({ answer: answerOf(taken, {}) }) };
+  return silent(await refreshAll(session.state, settingOf(session, linalg)));
 }
 
 /** Updates by the current preconditioner; nothing moves. */
@@ -93,11 +91,21 @@ export async function stepWork(
   const { taken, gradients, observations, updates, isFirst } = await moved(session, linalg);
   if (updates) {
     const fields = isFirst ? { initialised: true } : {};
-    return answered(session.inputs, taken, gradients, updates, parameters, observations, fields);
+    const made = answered(
+      session.inputs,
+      taken,
+      gradients,
+      updates,
+      parameters,
+      observations,
+      fields,
+    );
+    return withDiagnostics(made, taken);
   }
   expectKnown(taken.state, session.inputs, parameters);
   const byForms = await updatesOf(taken.state, gradients, settingOf(session, linalg));
-  return answered(session.inputs, taken, gradients, byForms, parameters, observations);
+  const made = answered(session.inputs, taken, gradients, byForms, parameters, observations);
+  return withDiagnostics(made, taken);
 }
 
 /** What a logged step did to the state, without its updates. */
@@ -105,8 +113,13 @@ export async function replayWork(
   session: Stepped,
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
-  const { taken } = await moved(session, linalg, gradientsMove(session.identity));
-  return { state: taken.state, read: {}, finish: () => ({ answer: answerOf(taken, {}) }) };
+  return silent((await moved(session, linalg, gradientsMove(session.identity))).taken);
+}
+
+/** A change that answers no updates. */
+function silent(taken: Taken): Made<StepAnswer> {
+  const finish = () => ({ answer: answerOf(taken, {}) });
+  return withDiagnostics({ state: taken.state, read: {}, finish }, taken);
 }
 
 /** Whether gradients go into the state, and so into its log. */
@@ -142,17 +155,33 @@ async function moved(
       const taken = await takeGradients(withSizes(session), gradients, setting);
       return { taken: counted(taken), gradients, observations };
     }
-    const stepped = await stepSoapSession(withSizes(session), gradients, setting);
-    const { state, updates, isFirst } = stepped;
-    const isRefreshed = state.version > session.state.version;
-    const taken = counted({ state, isRefreshed, isDue: false });
-    return { taken, gradients, observations, updates, isFirst };
+    const { taken, ...step } = await stepSoapSession(withSizes(session), gradients, setting);
+    return { taken: counted(taken), gradients, observations, ...step };
   }
   const observations = observationsOf(session);
   const gradients = needsGradients ? gradientsOf(session, observations) : new Map();
   const taken = await takeStatistics(withSizes(session), observations, setting);
   const state = trackStepGradients(taken.state, gradients, setting);
   return { taken: counted({ ...taken, state }), gradients, observations };
+}
+
+/** Reads what a refresh found with the answer, which tells it layer by layer. */
+function withDiagnostics(made: Made<StepAnswer>, { findings }: Taken): Made<StepAnswer> {
+  if (!findings) return made;
+  const { read, finish } = diagnosed(findings);
+  return {
+    state: made.state,
+    read: { ...made.read, ...read },
+    finish(arrays) {
+      const { answer, state = made.state } = made.finish(arrays);
+      const next = finish(state, arrays);
+      for (const [name, layer] of Object.entries(answer.fields.layers ?? {})) {
+        if (!findings.has(name)) continue;
+        layer.diagnostics = diagnosticsDocument(next.layers.get(name)!.diagnostics);
+      }
+      return { answer, state: next };
+    },
+  };
 }
 
 /** The layers that these inputs told sizes of. */

@@ -15,7 +15,6 @@ import {
 } from "@tensorflow/tfjs-core";
 import { klClipFactor } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import type { Report } from "@/linalg/mod.ts";
 import type { Gradient, Observation, SessionState, Taken } from "@/sessions/mod.ts";
 import { type Document, tensorOf } from "@/wire/mod.ts";
 import type { SessionInput } from "./session_layers.ts";
@@ -35,6 +34,9 @@ export interface StepAnswer {
   readonly fields: Document;
   readonly isRefreshed: boolean;
   readonly isDue: boolean;
+  /** ⟨update, gradient⟩ of each layer, and the learning rate that was said: what is told of a step to those who watch. */
+  readonly innerProducts?: Readonly<Record<string, number>>;
+  readonly learningRate?: number;
 }
 
 /** The answer of a call without updates. */
@@ -52,7 +54,8 @@ export function answered(
   observations: ReadonlyMap<string, Observation>,
   more: Document = {},
 ): Made<StepAnswer> {
-  const inner = total([...updates].map(([name, U]) => sum(mul(U, gradients.get(name)!.V))));
+  const each = [...updates].map(([name, U]): Tensor => sum(mul(U, gradients.get(name)!.V)));
+  const inner = total(each);
   const nu = clipOf(taken.state, inner, parameters);
   const clipped = new Map(
     [...updates].map(([name, U]): [string, Tensor3D] => [name, nu ? mul(U, slice(nu, 0, 1)) : U]),
@@ -62,6 +65,7 @@ export function answered(
       sum(nu ? mul(inner, nu) : inner),
       nu ? sum(nu) : scalar(1),
     ]),
+    "inner products": stack(each),
   };
   const parts = new Map<string, { shape: number[]; biasShape?: number[] }>();
   for (const [name, U] of clipped) {
@@ -90,7 +94,6 @@ export function answered(
         return [name, {
           update: part("update", "update", shape),
           ...(biasShape ? { bias_update: part("bias_update", "bias", biasShape) } : {}),
-          ...diagnosticsOf(taken, name),
         }];
       }));
       const step = quadratic?.finish(arrays);
@@ -101,19 +104,13 @@ export function answered(
         ...step?.fields,
         ...more,
       };
-      return { answer: answerOf(taken, fields), state: step?.state };
+      const innerProducts = Object.fromEntries(
+        [...updates.keys()].map((name, l) => [name, factor * arrays["inner products"][l]]),
+      );
+      const { learning_rate: learningRate } = parameters;
+      const answer = { ...answerOf(taken, fields), innerProducts, learningRate };
+      return { answer, state: step?.state };
     },
-  };
-}
-
-/** A fresh refresh reports how good it is. */
-function diagnosticsOf({ state, isRefreshed }: Taken, name: string): Document {
-  const { diagnostics } = state.layers.get(name)!;
-  if (!isRefreshed || Object.keys(diagnostics).length === 0) return {};
-  return {
-    diagnostics: Object.fromEntries(
-      Object.entries(diagnostics).map(([factor, reports]) => [factor, (reports as Report[])[0]]),
-    ),
   };
 }
 

@@ -74,9 +74,11 @@ export async function eigenbasisOf(
 export class SpectralPreconditioner implements Preconditioner {
   readonly largest: Tensor1D;
   readonly forms: Preconditioner["forms"];
+  readonly spectra: Preconditioner["spectra"];
 
   /**
    * @param damped `λ → (S damped)` `[b, d_out, d_in]`, made anew at each call.
+   * @param extra π and the factors' own spectrum, where they are known; `isMeasured`: S is not the product of that.
    */
   constructor(
     private readonly basis: Eigenbasis,
@@ -84,13 +86,17 @@ export class SpectralPreconditioner implements Preconditioner {
     private readonly damped: (damping: number) => Tensor3D,
     private readonly options: Pick<MethodOptions, "dampings" | "power">,
     readonly reports: Preconditioner["reports"],
-    private readonly extra: { pi?: Tensor1D } & Partial<KroneckerSpectrum> = {},
+    private readonly extra:
+      & { pi?: Tensor1D; isMeasured?: boolean }
+      & Partial<KroneckerSpectrum> = {},
     /** What of S is rounding, relative to its largest value; it counts as zero where there is no damping. */
     private readonly noise = eigenvalueNoise(basis.Q_A.shape[2] + basis.Q_G.shape[2]),
   ) {
     this.largest = max(S, [1, 2]);
-    const { lambda_A, lambda_G } = extra;
-    this.forms = lambda_A && lambda_G ? { ...basis, lambda_A, lambda_G } : { ...basis, S };
+    const { lambda_A, lambda_G, isMeasured = false } = extra;
+    const isKnown = lambda_A !== undefined && lambda_G !== undefined;
+    this.forms = isKnown && !isMeasured ? { ...basis, lambda_A, lambda_G } : { ...basis, S };
+    if (isKnown) this.spectra = { A: lambda_A, G: lambda_G };
   }
 
   get pi(): Tensor1D | undefined {

@@ -13,7 +13,13 @@
 import { add, dispose, matMul, mul, square, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { outer } from "@/linalg/mod.ts";
 import { eigenvalueNoise } from "./damping.ts";
-import { type Eigenbasis, eigenbasisOf, project, SpectralPreconditioner } from "./eigenbasis.ts";
+import {
+  type Eigenbasis,
+  eigenbasisOf,
+  type KroneckerSpectrum,
+  project,
+  SpectralPreconditioner,
+} from "./eigenbasis.ts";
 import { kroneckerFactors } from "./kfac.ts";
 import type { KroneckerFactors } from "./kronecker_factors.ts";
 import type { Context, LayerMethod, MethodOptions, Preconditioner } from "./method.ts";
@@ -49,8 +55,7 @@ export async function rescaledPreconditioner(
     factors.tolerances,
   );
   const S = samples ? samples.secondMoments(Q_A, Q_G) : outer(lambda_G, lambda_A);
-  dispose([lambda_A, lambda_G]);
-  return scaledPreconditioner({ Q_A, Q_G }, S, options, reports);
+  return scaledPreconditioner({ Q_A, Q_G }, S, options, reports, { lambda_A, lambda_G });
 }
 
 /**
@@ -70,12 +75,13 @@ export function gradientSecondMoments(basis: Eigenbasis, V: Tensor3D, examples: 
   return tidy(() => mul(square(project(basis, V)), examples));
 }
 
-/** The preconditioner of a basis and its S; takes over both. */
+/** The preconditioner of a basis and its S; takes over both, and the factors' spectrum where it is known. */
 export function scaledPreconditioner(
   basis: Eigenbasis,
   S: Tensor3D,
   options: MethodOptions,
   reports: Preconditioner["reports"] = {},
+  spectrum: Partial<KroneckerSpectrum> = {},
 ): SpectralPreconditioner {
   // S is a mean of squares in a basis that holds to ε: what is nothing but rounding is ε², not ε
   const noise = eigenvalueNoise(basis.Q_A.shape[2] + basis.Q_G.shape[2]) ** 2;
@@ -85,7 +91,7 @@ export function scaledPreconditioner(
     (damping) => add(S, damping),
     options,
     reports,
-    {},
+    { ...spectrum, isMeasured: true },
     noise,
   );
 }

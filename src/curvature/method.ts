@@ -81,6 +81,8 @@ export interface Preconditioner {
   readonly pi?: Tensor1D;
   /** Largest eigenvalue of F̂ in each block, for telling which damping would serve. */
   readonly largest?: Tensor1D;
+  /** Eigenvalues of factors that had to be found, by factor, `[b, d]`: for those who want to know. */
+  readonly spectra?: NamedTensors;
   /** The tensors a client needs to precondition by itself, by wire name. */
   readonly forms: Readonly<Record<string, Tensor>>;
   dispose(): void;

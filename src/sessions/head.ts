@@ -36,10 +36,12 @@ export function headOf(identity: Identity, state: SessionState): Head {
     state: {
       ...counters,
       layers: [...layers].map(([name, layer]) => {
-        const { batches, description, tolerances, source, diagnostics, raw, rawOfForms } = layer;
+        const { batches, batchesAtRefresh, description, tolerances, source } = layer;
+        const { diagnostics, raw, rawOfForms } = layer;
         return {
           name,
           batches,
+          batchesAtRefresh,
           description,
           tolerances,
           source,

@@ -5,6 +5,8 @@
  */
 export * from "./configuration.ts";
 export * from "./state.ts";
+export { driftsOf, unbased } from "./drift.ts";
+export * from "./findings.ts";
 export type { Observation } from "./running.ts";
 export * from "./transition.ts";
 export * from "./store.ts";

@@ -170,13 +170,20 @@ export function trackGradients(
   return changed;
 }
 
-/** A preconditioner of every layer that has averages, and what is known of its error. */
+/** A layer's preconditioner: its forms, what is known of their error, and eigenvalues that had to be found. */
+interface Made {
+  readonly forms: NamedTensors;
+  readonly reports: Readonly<Record<string, Report[]>>;
+  readonly spectra?: NamedTensors;
+}
+
+/** A preconditioner of every layer that has averages. */
 export async function refresh(
   layers: Layers,
   observations: Observations,
   layerOf: (name: string) => Layer,
   work: Work,
-): Promise<Map<string, { forms: NamedTensors; reports: Readonly<Record<string, Report[]>> }>> {
+): Promise<Map<string, Made>> {
   const known = new Map([...layers].filter(([, { batches }]) => batches > 0));
   const context = { name: "", linalg: work.linalg, options: work.options };
   const names = [...known.keys()];
@@ -209,14 +216,8 @@ export async function refresh(
     const samples = batch?.kind === "samples" && work.scalings === "per_example"
       ? batch.samples
       : undefined;
-    const { forms, reports } = await refreshLayer(
-      state,
-      layer,
-      { ...context, name },
-      samples,
-      work,
-    );
-    return { forms: copied(forms), reports };
+    const made = await refreshLayer(state, layer, { ...context, name }, samples, work);
+    return { ...made, forms: copied(made.forms) };
   });
 }
 
@@ -227,23 +228,23 @@ async function refreshLayer(
   context: Context,
   samples: PairProducts | undefined,
   work: Work,
-): Promise<{ forms: NamedTensors; reports: Readonly<Record<string, Report[]>> }> {
+): Promise<Made> {
   const method = layerMethod(work.method, layer);
   const averages = revived(state.averages, layer, method.revive, work.options);
-  const { forms, reports } = await method.refresh(
+  const { forms, reports, spectra } = await method.refresh(
     withTolerances(averages as object, state.tolerances),
     context,
     samples,
   );
   const isCarried = "S" in forms && "S" in state.forms &&
     (work.scalings === "batch_gradient" || state.source === "samples");
-  if (!isCarried) return { forms, reports };
+  if (!isCarried) return { forms, reports, spectra };
   const basisOf = (of: NamedTensors) => ({ Q_A: of.Q_A as Stack, Q_G: of.Q_G as Stack });
   const carried = transported(state.forms.S as Tensor3D, basisOf(state.forms), basisOf(forms));
   const S = samples
     ? average<Tensor>(carried, forms.S, runningDecay(state.batches, work.decay))
     : carried;
-  return { forms: { ...forms, S }, reports };
+  return { forms: { ...forms, S }, reports, spectra };
 }
 
 /** Updates of gradients, by the forms of their layers. */

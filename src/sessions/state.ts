@@ -10,6 +10,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import type { NamedTensors } from "@/curvature/mod.ts";
 import type { SessionLayer } from "@/wire/mod.ts";
 import type { Settings } from "./configuration.ts";
+import type { FactorDiagnostics } from "./findings.ts";
 
 /** How a batch was taken, beside its tensors. */
 export interface BatchWords {
@@ -27,6 +28,8 @@ export type Tolerances = Readonly<Record<string, readonly number[]>>;
 export interface LayerState {
   /** k: batches in the averages. */
   readonly batches: number;
+  /** Of these, those that its preconditioner has. */
+  readonly batchesAtRefresh: number;
   /** As the session describes it, with the sizes learned from what came. */
   readonly description: SessionLayer;
   /** Running averages; none before the first batch. */
@@ -39,12 +42,12 @@ export interface LayerState {
   /** The raw batch of two-level K-FAC: the last one, and the one its preconditioner has. */
   readonly raw: { readonly batch: NamedTensors; readonly words: BatchWords } | null;
   readonly rawOfForms: { readonly batch: NamedTensors; readonly words: BatchWords } | null;
-  /** The averages at the last refresh, where drift is bounded. */
+  /** Averages at the last refresh that nothing else tells the drift of, where it is bounded. */
   readonly reference: NamedTensors;
   /** δ₀ of the quadratic model, as `{ update }`. */
   readonly previous: NamedTensors;
   /** Of the last refresh, by factor. */
-  readonly diagnostics: Readonly<Record<string, unknown>>;
+  readonly diagnostics: Readonly<Record<string, FactorDiagnostics>>;
 }
 
 export interface SessionState {
@@ -73,6 +76,7 @@ export const NO_TENSORS: NamedTensors = {};
 export function newLayer(description: SessionLayer): LayerState {
   return {
     batches: 0,
+    batchesAtRefresh: 0,
     description,
     averages: NO_TENSORS,
     tolerances: {},

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { div, max, norm, type Scalar, stack, sub, type Tensor3D } from "@tensorflow/tfjs-core";
+import type { Tensor3D } from "@tensorflow/tfjs-core";
 import {
   isDampingFree,
   type Layer,
@@ -23,6 +23,8 @@ import {
   SHAMPOO_ROOT,
   soapOptionsOf,
 } from "./configuration.ts";
+import { largestDrift, unbased } from "./drift.ts";
+import { type Findings, findingsOf } from "./findings.ts";
 import {
   lastSoapUpdates,
   observeShampoo,
@@ -52,10 +54,14 @@ export interface Setting {
   readonly retains: boolean;
 }
 
-/** Forms of layers, and what is known of their error. */
+/** Forms of layers, what is known of their error, and eigenvalues that had to be found. */
 export type Refreshed = ReadonlyMap<
   string,
-  { readonly forms: NamedTensors; readonly reports: Readonly<Record<string, Report[]>> }
+  {
+    readonly forms: NamedTensors;
+    readonly reports: Readonly<Record<string, Report[]>>;
+    readonly spectra?: NamedTensors;
+  }
 >;
 
 /** A state after observations. */
@@ -65,6 +71,8 @@ export interface Taken {
   readonly isRefreshed: boolean;
   /** Whether one is due that was not made, as it may wait. */
   readonly isDue: boolean;
+  /** By layer, of the preconditioner that was made. */
+  readonly findings?: ReadonlyMap<string, Findings>;
 }
 
 /** A gradient of one layer: V, and the examples it is the mean of where that is known. */
@@ -89,7 +97,7 @@ export async function takeStatistics(
   const lacks = [...observations.keys()].some((name) => isUnknown(observed.layers.get(name)!));
   if (isDue && !(setting.mayDefer && state.version > 0 && !lacks)) {
     const made = await refresh(observed.layers, observations, setting.layerOf, work);
-    return { state: refreshed(observed, made, setting), isRefreshed: true, isDue: false };
+    return takenAnew(observed, made, setting);
   }
   const tracked = withLayers(observed, track(observed.layers, observations, work));
   return { state: { ...tracked, age: state.age + 1 }, isRefreshed: false, isDue };
@@ -107,14 +115,21 @@ export async function takeGradients(
   const lacks = [...V.keys()].some((name) => isUnknown(observed.layers.get(name)!));
   const isDue = await refreshIsDue(observed, [...V.keys()], setting.linalg);
   if (isDue && !(setting.mayDefer && state.version > 0 && !lacks)) {
-    return { state: await refreshAll(observed, setting), isRefreshed: true, isDue: false };
+    return await refreshAll(observed, setting);
   }
   return { state: { ...observed, age: state.age + 1 }, isRefreshed: false, isDue };
 }
 
 /** A new preconditioner from the averages as they are. @throws CurvdError `conflict` where there are none. */
-export async function refreshAll(state: SessionState, setting: Setting): Promise<SessionState> {
-  return refreshed(state, await formsOf(state, setting), setting);
+export async function refreshAll(state: SessionState, setting: Setting): Promise<Taken> {
+  return takenAnew(state, await formsOf(state, setting), setting);
+}
+
+function takenAnew(state: SessionState, made: Refreshed, setting: Setting): Taken {
+  const findings = new Map(
+    [...made].map(([name, each]) => [name, findingsOf(state.layers.get(name)!, each)]),
+  );
+  return { state: refreshed(state, made, setting), isRefreshed: true, isDue: false, findings };
 }
 
 /** The forms of a state's averages: what is costly of a refresh. @param only some of its layers. */
@@ -153,16 +168,16 @@ export function refreshed(
   const { settings: { refresh: { drift } } } = state;
   const next = withLayers(
     state,
-    [...made].map(([name, { forms, reports }]) => {
+    [...made].map(([name, { forms }]) => {
       const layer = state.layers.get(name)!;
-      const { raw } = layer;
+      const { raw, averages } = layer;
       return [name, {
         ...layer,
         forms,
-        diagnostics: reports as Record<string, unknown>,
+        batchesAtRefresh: layer.batches,
         reference: drift === null
           ? NO_TENSORS
-          : mapNamed(layer.averages, (tensor) => tensor.clone()),
+          : mapNamed(unbased(averages, forms), (tensor) => tensor.clone()),
         rawOfForms: raw && { ...raw, batch: mapNamed(raw.batch, (tensor) => tensor.clone()) },
       }] as const;
     }),
@@ -189,7 +204,7 @@ export async function stepSoapSession(
   state: SessionState,
   gradients: ReadonlyMap<string, Gradient>,
   { identity, linalg }: Setting,
-): Promise<{ state: SessionState; updates: Map<string, Tensor3D>; isFirst: boolean }> {
+): Promise<{ taken: Taken; updates: Map<string, Tensor3D>; isFirst: boolean }> {
   const steps = await stepSoapLayers(
     state.layers,
     new Map([...gradients].map(([name, { V }]) => [name, V])),
@@ -198,13 +213,21 @@ export async function stepSoapSession(
     linalg,
   );
   const all = [...steps];
-  const isTurned = all.some(([, step]) => step.isTurned);
+  const turned = all.filter(([, { isTurned }]) => isTurned);
+  const isTurned = turned.length > 0;
+  const next = withLayers(
+    state,
+    all.map(([name, { state, isTurned }]) =>
+      [name, isTurned ? { ...state, batchesAtRefresh: state.batches } : state] as const
+    ),
+  );
+  const findings = new Map(turned.map(([name, { state: { averages, forms } }]) => {
+    const before = { ...state.layers.get(name)!, averages };
+    return [name, findingsOf(before, { forms, reports: {} })] as const;
+  }));
+  const version = state.version + Number(isTurned), age = isTurned ? 0 : state.age + 1;
   return {
-    state: {
-      ...withLayers(state, all.map(([name, step]) => [name, step.state])),
-      version: state.version + Number(isTurned),
-      age: isTurned ? 0 : state.age + 1,
-    },
+    taken: { state: { ...next, version, age }, isRefreshed: isTurned, isDue: false, findings },
     updates: new Map(all.map(([name, { update }]) => [name, update])),
     isFirst: all.some(([, { isFirst }]) => isFirst),
   };
@@ -295,20 +318,5 @@ async function refreshIsDue(
   if (version === 0 || isStale || (every !== null && age + 1 >= every)) return true;
   if (observed.some((name) => isUnknown(layers.get(name)!))) return true;
   if (drift === null) return false;
-  return await driftOf([...layers.values()], linalg) > drift;
-}
-
-/** The largest `‖X − X₀‖_F/‖X₀‖_F` of the averages since the last refresh; 0 where nothing is known of it. */
-export async function driftOf(
-  layers: readonly LayerState[],
-  linalg: Pick<LinearAlgebra, "numbers">,
-): Promise<number> {
-  const drifts = layers.flatMap(({ averages, reference }) =>
-    Object.entries(reference).filter(([, { size }]) => size > 1).map(([name, X0]) =>
-      div(norm(sub(averages[name], X0)), norm(X0))
-    )
-  );
-  if (drifts.length === 0) return 0;
-  const [largest] = await linalg.numbers([max(stack(drifts)) as Scalar]);
-  return largest;
+  return await largestDrift([...layers.values()], linalg) > drift;
 }

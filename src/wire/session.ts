@@ -7,7 +7,7 @@
  */
 import * as z from "zod";
 import { Problem } from "./problem.ts";
-import { Diagnostics, Timing } from "./answer.ts";
+import { Timing } from "./answer.ts";
 import {
   batch,
   conv2d,
@@ -29,6 +29,7 @@ import {
   symmetric,
   tensor,
 } from "./schema.ts";
+import { LayerDiagnostics, layerFacts } from "./session_diagnostics.ts";
 
 /** The methods of sessions: those of stateless calls, and those that need gradients alone. */
 export const SESSION_METHODS = [...METHODS, "shampoo", "soap"] as const;
@@ -68,7 +69,7 @@ const refresh = z.strictObject({
     "steps between refreshes; null: on demand",
   ),
   drift: z.number().positive().nullable().default(null).describe(
-    "‖X − X₀‖_F/‖X₀‖_F of a running average since the last refresh that makes one due",
+    "drift of a running average from its preconditioner that makes a refresh due: the share of it that its eigenbasis does not diagonalise; of inverses ‖X − X₀‖_F/‖X₀‖_F",
   ),
   mode: z.enum(["sync", "async"]).default("sync"),
 });
@@ -274,7 +275,7 @@ export const SessionAnswer = z.looseObject({
   ...changed,
   method: z.enum(SESSION_METHODS),
   damping: z.number(),
-  layers: z.record(z.string(), z.looseObject({ kind: z.string(), batches: z.int() })),
+  layers: z.record(z.string(), z.looseObject(layerFacts)),
 }).meta({ id: "SessionAnswer" });
 
 export const SessionsAnswer = z.strictObject({
@@ -294,7 +295,7 @@ export const SessionUpdatesAnswer = z.looseObject({
     z.looseObject({
       update: tensor(["[d_out, d_in]", "[d_out, c, kh, kw]", "[f]"], "in its gradient's layout"),
       bias_update: tensor(["[d_out]"], "of the bias").optional(),
-      diagnostics: z.record(z.string(), Diagnostics).optional(),
+      diagnostics: LayerDiagnostics.optional().describe("of a fresh preconditioner"),
     }),
   ),
   inner_product: z.number(),
