@@ -10,9 +10,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   compute: ["sessions", "curvature", "linalg", "engine", "wire"],
   wire: [],
   trainer: ["wire"],
-  demo: ["trainer", "engine"],
+  datasets: [],
+  mnist: ["datasets"],
+  networks: ["datasets"],
+  page: ["trainer", "networks", "datasets"],
+  training: ["trainer", "networks", "mnist", "datasets", "engine", "wire"],
+  demo: ["training", "trainer", "engine"],
   keys: [],
-  routes: ["compute", "sessions", "wire", "keys"],
+  routes: ["compute", "sessions", "wire", "keys", "mnist"],
 };
 const FREE = ["@/errors.ts", "@/log.ts"];
 const ROOT = new URL("../", import.meta.url);

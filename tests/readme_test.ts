@@ -1,7 +1,7 @@
 /** The README's word: its examples run as printed, its tables say what the server says. */
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { helpText } from "../src/config.ts";
-import { startServer } from "../src/demo/server.ts";
+import { startServer } from "../src/training/server.ts";
 import { MAX_DAMPINGS, MAX_LAYERS } from "../src/wire/schema.ts";
 import { MAX_NUMBERS } from "../src/wire/json_limits.ts";
 import { MAX_HEADER_BYTES } from "../src/wire/safetensors.ts";

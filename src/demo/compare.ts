@@ -3,13 +3,12 @@
  *
  * @module
  */
+import { type Mark, PROBLEMS, Progress, run, taskOf } from "@/training/mod.ts";
 import type { Contestant, Rate } from "./contestants.ts";
-import { BATCH_SIZE, type Mark, run, type Task } from "./run.ts";
-import { batchOf, testDigits, trainingDigits } from "./mnist.ts";
-import { Progress } from "./progress.ts";
 import { arrivals, median, rateText, report, type Result } from "./report.ts";
-import { shuffled } from "./shuffle.ts";
 import { finalLoss, tune } from "./tuning.ts";
+
+const BATCH_SIZE = 512;
 
 /** The seed that learning rates are chosen by, and those of the runs that count. */
 const TUNING_SEED = 0;
@@ -32,29 +31,21 @@ export async function compare(
   contestants: readonly Contestant[],
   { isQuick }: { isQuick: boolean },
 ): Promise<string> {
-  const training = trainingDigits();
-  const test = testDigits();
-  const stepsAnEpoch = Math.floor(training.count / BATCH_SIZE);
+  const task = await taskOf(PROBLEMS.mlp, BATCH_SIZE, isQuick ? JUDGED / 5 : JUDGED);
+  const stepsAnEpoch = Math.floor(task.training.count / BATCH_SIZE);
   const steps = stepsAnEpoch * (isQuick ? QUICK_EPOCHS : EPOCHS);
   const markEvery = stepsAnEpoch / MARKS_AN_EPOCH;
-  const judged = isQuick ? JUDGED / 5 : JUDGED;
-  const task: Task = {
-    training,
-    judged: batchOf(training, shuffled(training.count, 0).subarray(0, judged)),
-    test: batchOf(test, shuffled(test.count, 0).subarray(0, judged)),
-    steps,
-  };
   const seeds = isQuick ? SEEDS.slice(0, 1) : SEEDS;
   const tries = isQuick ? 0 : 2 * contestants[0].rates.length;
   const progress = new Progress(contestants.length * (tries + seeds.length) * steps);
 
   const train = async (contestant: Contestant, rate: Rate, seed: number, every: number) => {
     let latest: Mark | undefined;
-    return await run(contestant, task, {
-      rate,
+    return await run((model) => contestant.start(model, rate, seed), task, {
       seed,
+      steps,
       markEvery: every,
-      onStep: (mark) => {
+      onStep: (_, mark) => {
         latest = mark ?? latest;
         const loss = latest ? `, loss ${latest.trainingLoss.toFixed(4)}` : "";
         progress.advance(`${contestant.name}, rate ${rateText(rate)}, seed ${seed}${loss}`);

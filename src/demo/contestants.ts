@@ -4,28 +4,16 @@
  *
  * @module
  */
+import { dispose, type Sequential, type SGDOptimizer, type Tensor, train } from "@tensorflow/tfjs";
 import {
-  dispose,
-  type NamedTensorMap,
-  type Optimizer,
-  type Sequential,
-  type SGDOptimizer,
-  type Tensor,
-  type Tensor2D,
-  train,
-  type Variable,
-  variableGrads,
-} from "@tensorflow/tfjs";
-import {
-  captureStatistics,
   type CurvdClient,
   disposeStatistics,
   KfacPreconditioner,
-  sampledCrossEntropy,
+  ModelCapture,
 } from "@/trainer/mod.ts";
-import { crossEntropy } from "./network.ts";
-import type { Batch } from "./mnist.ts";
+import { GRADIENT_METHODS, gradientTrainer, PROBLEMS, type Trainer } from "@/training/mod.ts";
 
+const LOSS = PROBLEMS.mlp.loss;
 /** Steps between statistics, and between new inverses. */
 export const STATISTICS_EVERY = 10;
 export const REFRESH_EVERY = 20;
@@ -46,13 +34,6 @@ export function rateAt({ initial, decays }: Rate, step: number): number {
   return decays ? initial / (1 + step / HALF_RATE) : initial;
 }
 
-/** A way to train, about to train one model. */
-export interface Trainer {
-  /** Moves the model by one batch. */
-  step(batch: Batch, step: number): Promise<void>;
-  dispose(): void;
-}
-
 /** A way to train, with the learning rates it is tried at. */
 export interface Contestant {
   readonly name: string;
@@ -67,14 +48,14 @@ export const sgd: Contestant = {
   name: "SGD with momentum",
   rates: [0.02, 0.05, 0.1, 0.2, 0.5],
   best: { initial: 0.2, decays: false },
-  start: (model, rate) => plain(model, train.momentum(rate.initial, MOMENTUM), rate),
+  start: (model, rate) => plain(model, rate, "sgd"),
 };
 
 export const adam: Contestant = {
   name: "Adam",
   rates: [0.001, 0.002, 0.005, 0.01, 0.02],
   best: { initial: 0.01, decays: false },
-  start: (model, rate) => plain(model, train.adam(rate.initial), rate),
+  start: (model, rate) => plain(model, rate, "adam"),
 };
 
 /** K-FAC through a server. */
@@ -87,17 +68,9 @@ export function kfac(client: CurvdClient): Contestant {
   };
 }
 
-function plain(model: Sequential, optimizer: Optimizer, rate: Rate): Trainer {
-  return {
-    step(batch, step) {
-      setRate(optimizer, rateAt(rate, step));
-      const gradients = gradientsOf(model, batch);
-      optimizer.applyGradients(gradients);
-      dispose(gradients);
-      return Promise.resolve();
-    },
-    dispose: () => optimizer.dispose(),
-  };
+function plain(model: Sequential, rate: Rate, method: keyof typeof GRADIENT_METHODS): Trainer {
+  const optimizer = GRADIENT_METHODS[method](rate.initial, MOMENTUM);
+  return gradientTrainer(model, LOSS, optimizer, (step) => rateAt(rate, step));
 }
 
 function preconditioned(
@@ -106,51 +79,40 @@ function preconditioned(
   rate: Rate,
   seed: number,
 ): Trainer {
-  const optimizer: Optimizer = train.momentum(rate.initial, MOMENTUM);
-  const preconditioner = new KfacPreconditioner(client, model, {
+  const optimizer: SGDOptimizer = train.momentum(rate.initial, MOMENTUM);
+  const capture = new ModelCapture(model);
+  const preconditioner = new KfacPreconditioner(client, capture.blocks, {
     damping: DAMPING,
     klClip: KL_CLIP,
   });
   return {
-    async step(batch, step) {
+    async step({ inputs, targets }, step) {
       const learningRate = rateAt(rate, step);
-      if (step % STATISTICS_EVERY === 0) {
-        const draw = seed * 2 ** 20 + step;
-        const statistics = captureStatistics(
-          model,
-          batch.images,
-          (logits) => sampledCrossEntropy(logits as Tensor2D, draw),
-        );
-        await preconditioner.observe(statistics);
-        disposeStatistics(statistics);
+      const seedOfStep = seed * 2 ** 20 + step;
+      const captured = capture.gradients(
+        () => LOSS.loss(targets, model.apply(inputs, { training: true }) as Tensor),
+        {
+          statistics: step % STATISTICS_EVERY === 0
+            ? { fisher: "sampled", loss: LOSS, seed: seedOfStep }
+            : null,
+        },
+      );
+      if (captured.statistics) {
+        await preconditioner.observe(captured.statistics);
+        disposeStatistics(captured.statistics);
       }
       if (step % REFRESH_EVERY === 0) await preconditioner.refresh();
 
-      const gradients = gradientsOf(model, batch);
-      const updates = preconditioner.precondition(gradients, learningRate);
-      setRate(optimizer, learningRate);
+      const updates = preconditioner.precondition(captured.gradients, learningRate);
+      optimizer.setLearningRate(learningRate);
       optimizer.applyGradients(updates);
-      dispose([gradients, updates]);
+      const [loss] = await captured.loss.data();
+      dispose([captured.loss, captured.gradients, updates]);
+      return { loss };
     },
     dispose() {
       preconditioner.dispose();
       optimizer.dispose();
     },
   };
-}
-
-/** SGD, with or without momentum, has a way in; Adam reads a field that its types call protected. */
-function setRate(optimizer: Optimizer, rate: number): void {
-  if ("setLearningRate" in optimizer) (optimizer as SGDOptimizer).setLearningRate(rate);
-  else (optimizer as unknown as { learningRate: number }).learningRate = rate;
-}
-
-function gradientsOf(model: Sequential, { images, labels }: Batch): NamedTensorMap {
-  const variables = model.trainableWeights.map((weight) => weight.read() as Variable);
-  const { value, grads } = variableGrads(
-    () => crossEntropy(labels, model.apply(images, { training: true }) as Tensor),
-    variables,
-  );
-  value.dispose();
-  return grads;
 }

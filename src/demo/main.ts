@@ -8,10 +8,10 @@
  */
 import { openEngine } from "@/engine/mod.ts";
 import { CurvdClient } from "@/trainer/mod.ts";
+import { startServer } from "@/training/mod.ts";
 import { compare } from "./compare.ts";
 import { adam, kfac, sgd } from "./contestants.ts";
 import { HELP, type Options, readOptions } from "./options.ts";
-import { startServer } from "./server.ts";
 
 const options = optionsOrExit();
 const { facts } = await openEngine({ engine: "cpu", blas: "auto" });

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Contestant, Rate } from "./contestants.ts";
-import type { Mark } from "./run.ts";
+import type { Mark } from "@/training/mod.ts";
 
 /** A contestant's runs at its best rate, one a seed. */
 export interface Result {
@@ -102,7 +102,7 @@ function cellOf(marks: readonly (Mark | undefined)[]): string {
   const known = marks.filter((mark) => mark !== undefined);
   if (known.length < marks.length) return "";
   const loss = median(known.map(({ trainingLoss }) => trainingLoss));
-  const accuracy = median(known.map(({ testAccuracy }) => testAccuracy));
+  const accuracy = median(known.map(({ testAccuracy }) => testAccuracy!));
   return `${loss.toFixed(4)} · ${(accuracy * 100).toFixed(2)} %`;
 }
 

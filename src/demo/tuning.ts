@@ -8,7 +8,7 @@
  */
 import type { Contestant, Rate } from "./contestants.ts";
 import { rateText } from "./report.ts";
-import type { Mark } from "./run.ts";
+import type { Mark } from "@/training/mod.ts";
 
 /** What came of a rate. */
 export interface Trial {

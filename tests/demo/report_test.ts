@@ -1,7 +1,7 @@
 /** What the demo makes of its runs. */
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { arrivals, median, rateText, report, tableOf } from "../../src/demo/report.ts";
-import { barOf } from "../../src/demo/progress.ts";
+import { barOf } from "../../src/training/progress.ts";
 import { bestTrial } from "../../src/demo/tuning.ts";
 import { type Contestant, HALF_RATE, rateAt } from "../../src/demo/contestants.ts";
 
@@ -15,6 +15,7 @@ function result(name: string, ...losses: number[][]) {
         step: 10 * (at + 1),
         seconds: at + 1,
         trainingLoss,
+        testLoss: trainingLoss,
         testAccuracy: 1 - trainingLoss / 10,
       }))
     ),

@@ -19,11 +19,16 @@ export class Progress {
 
   /** One step more. @param label what is going on. */
   advance(label: string): void {
-    this.#done++;
+    this.moveTo(this.#done + 1, label);
+  }
+
+  /** So much of the total is done. */
+  moveTo(done: number, label: string): void {
+    this.#done = done;
     const now = performance.now();
-    if (!this.isTerminal || (now - this.#drawnAt < REDRAW_MS && this.#done < this.total)) return;
+    if (!this.isTerminal || (now - this.#drawnAt < REDRAW_MS && done < this.total)) return;
     this.#drawnAt = now;
-    write(`\r\x1b[K${barOf(this.#done / this.total, (now - this.#begunAt) / 1000)} ${label}`);
+    write(`\r\x1b[K${barOf(done / this.total, (now - this.#begunAt) / 1000)} ${label}`);
   }
 
   /** Clears the line. */

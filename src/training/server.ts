@@ -1,5 +1,5 @@
 /**
- * A curvd server for the time of the demo.
+ * A curvd server for the time of a training run.
  *
  * @module
  */
