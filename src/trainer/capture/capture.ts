@@ -3,7 +3,8 @@
  * layer computes before its activation, in the very forward and backward pass that differentiates the loss.
  *
  * Gradients of labels that the model draws take one more backward pass over the same forward pass, in which
- * no kernel's gradient is formed.
+ * no kernel's gradient is formed. Before a batch normalisation in training, an example's g holds the losses of
+ * the whole batch, as its outputs do: K-FAC takes it for the example's own, as everywhere.
  *
  * @module
  */

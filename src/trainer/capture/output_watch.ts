@@ -93,6 +93,13 @@ function outputLayer(model: LayersModel): layers.Layer {
   return sourceLayer instanceof LayersModel ? outputLayer(sourceLayer) : sourceLayer;
 }
 
+/** The activation that a loss of logits has within: a model that ends in it would apply it twice. */
+const LINKS: Readonly<Record<FisherLoss["name"], string | null>> = {
+  softmax_cross_entropy: "softmax",
+  sigmoid_cross_entropy: "sigmoid",
+  squared_error: null,
+};
+
 function expectFits(
   model: LayersModel,
   layer: layers.Layer,
@@ -104,8 +111,7 @@ function expectFits(
     );
   }
   const found = lastActivation(layer);
-  const ofProbabilities = name.replace("_cross_entropy", "");
-  if (activation === null ? found === ofProbabilities : found !== activation) {
+  if (activation === null ? found === LINKS[name] : found !== activation) {
     const [outputs, must] = activation === null
       ? ["logits", `not end in ${found}`]
       : ["probabilities", `end in ${activation}`];

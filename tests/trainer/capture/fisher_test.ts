@@ -177,9 +177,18 @@ for (
 ) {
   Deno.test(`a model that ends in ${name} has the statistics of its logits`, () => {
     const [logits, probabilities] = [perceptron(), perceptron(activation)];
-    const as = tf.sequential({ layers: perceptron().model.layers.slice(0, 2) });
-    as.add(tf.layers.activation({ activation }));
-    const models = [probabilities, { ...probabilities, model: as }];
+    const endings = [
+      tf.layers.activation({ activation }),
+      ...(activation === "softmax" ? [tf.layers.softmax()] : []),
+    ];
+    const models = [
+      probabilities,
+      ...endings.map((ending) => {
+        const { model, inputs } = perceptron();
+        model.add(ending);
+        return { model, inputs };
+      }),
+    ];
     const captured = (one: Case, loss: FisherLoss) => {
       const capture = new ModelCapture(one.model);
       const layers = capture.statistics(() => applied(one), { fisher: "exact", loss }).layers;
