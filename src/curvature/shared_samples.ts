@@ -120,27 +120,11 @@ export class SharedSamples implements Samples {
   }
 
   forward(M: Tensor3D): Tensor3D {
-    const { groups: b, dIn, dOut } = this;
-    const total = accumulate(this.chunks(), (chunk) => {
-      const { m } = chunk;
-      const { a, g } = this.rowsOf(chunk);
-      const X = reshape(products(a, g, b * m), [b, m * dIn, dOut]); // Pᵀ
-      const Y = reshape(products(matMul(a, M), g, b * m), [b, m * dIn, dOut]); // M Pᵀ
-      return mul(matMul(X, Y, true), this.weight); // Σ P M Pᵀ
-    });
-    return tidy(() => taking(total, symmetrize));
+    return this.congruence(M, this.dIn, this.dOut, ({ a, g }) => [a, g]); // Σ P M Pᵀ
   }
 
   adjoint(U: Tensor3D): Tensor3D {
-    const { groups: b, dIn, dOut } = this;
-    const total = accumulate(this.chunks(), (chunk) => {
-      const { m } = chunk;
-      const { a, g } = this.rowsOf(chunk);
-      const X = reshape(products(g, a, b * m), [b, m * dOut, dIn]); // P
-      const Y = reshape(products(matMul(g, U), a, b * m), [b, m * dOut, dIn]); // U P
-      return mul(matMul(X, Y, true), this.weight); // Σ Pᵀ U P
-    });
-    return tidy(() => taking(total, symmetrize));
+    return this.congruence(U, this.dOut, this.dIn, ({ a, g }) => [g, a]); // Σ Pᵀ U P
   }
 
   partialTraces(
@@ -222,6 +206,35 @@ export class SharedSamples implements Samples {
     this.source.dispose();
   }
 
+  /**
+   * `w Σ_i (Σ_t y_it x_itᵀ) M (Σ_t y_it x_itᵀ)ᵀ`, by whichever is less work: over the places, `Yᵀ (X M Xᵀ) Y` with T × T in the middle, or
+   * over each example's gradient `YᵀX`.
+   */
+  private congruence(
+    M: Tensor3D,
+    dX: number,
+    dY: number,
+    sides: (rows: { a: Tensor3D; g: Tensor3D }) => [x: Tensor3D, y: Tensor3D],
+  ): Tensor3D {
+    const { groups: b, locations: T, weight } = this;
+    const isOverPlaces = T * (dX + dY) + dY ** 2 < 2 * dX * dY + dX * dY ** 2 / T;
+    const chunks = isOverPlaces ? this.chunks(2 * T * (dX + dY) + T ** 2) : this.chunks();
+    const total = accumulate(chunks, (chunk) => {
+      const { m } = chunk;
+      const [x, y] = sides(this.rowsOf(chunk));
+      const image = matMul(x, M) as Tensor3D; // x M
+      if (isOverPlaces) {
+        const middle = matMul(byExample(image, b * m), byExample(x, b * m), false, true);
+        const right = reshape(matMul(middle, byExample(y, b * m)), [b, m * T, dY]);
+        return mul(matMul(y, right, true), weight);
+      }
+      const left = reshape(products(x, y, b * m), [b, m * dX, dY]);
+      const right = reshape(products(image, y, b * m), [b, m * dX, dY]);
+      return mul(matMul(left, right, true), weight);
+    });
+    return tidy(() => taking(total, symmetrize));
+  }
+
   /** The batch in chunks, each with at most the budget at `floats` an example (by default: rows, gradient and its rotation). */
   private chunks(
     floats = this.locations * (this.dIn + 2 * this.dOut) + 2 * this.dIn * this.dOut,
@@ -245,12 +258,13 @@ export class SharedSamples implements Samples {
 
 /** `XᵀY` of each of `count` examples: `x [b, m·T, r]`, `y [b, m·T, c]` → `[b·m, r, c]`. */
 function products(x: Tensor3D, y: Tensor3D, count: number): Tensor3D {
-  const places = x.shape[0] * x.shape[1] / count;
-  return matMul(
-    reshape(x, [count, places, x.shape[2]]) as Tensor3D,
-    reshape(y, [count, places, y.shape[2]]) as Tensor3D,
-    true,
-  );
+  return matMul(byExample(x, count), byExample(y, count), true);
+}
+
+/** `[b, m·T, r]` → `[b·m, T, r]`. */
+function byExample(x: Tensor3D, count: number): Tensor3D {
+  const [b, rows, r] = x.shape;
+  return reshape(x, [count, b * rows / count, r]);
 }
 
 /** Sums what each chunk gives. */
