@@ -66,7 +66,7 @@ export interface LayerBlock {
    * Takes the layer's part of the gradients, in the wire's shapes.
    *
    * @param gradients by variable name.
-   * @returns new tensors, which the caller disposes; null where the loss did not depend on the layer.
+   * @returns new tensors, which the caller disposes; null where kernel or bias has no gradient among them.
    */
   gradientOf(gradients: NamedTensorMap): BlockGradient | null;
   /**

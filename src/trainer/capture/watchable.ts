@@ -58,7 +58,7 @@ export abstract class WatchableBlock implements LayerBlock {
 
   gradientOf(gradients: NamedTensorMap): BlockGradient | null {
     const { kernel, bias } = this;
-    if (!gradients[kernel.name]) return null;
+    if (!gradients[kernel.name] || (bias && !gradients[bias.name])) return null;
     return tidy(() => ({
       gradient: reshape(gradients[kernel.name], [...this.gradientShape]),
       ...(bias && { bias_gradient: reshape(gradients[bias.name], [-1]) as Tensor1D }),

@@ -78,6 +78,8 @@ Deno.test("only the variables asked for are differentiated by", () => {
   for (const statistics of [null, ...REQUESTS]) {
     const { gradients } = capture.gradients(lossOf(one), { variables: [kernel], statistics });
     deepEqual(Object.keys(gradients), [kernel.name]);
+    // half a layer's gradient is none that the server could precondition
+    deepEqual(capture.blocks.map((block) => block.gradientOf(gradients)), [null, null]);
   }
 });
 
