@@ -34,7 +34,7 @@ async function serve(config: Config): Promise<void> {
   const shutdown = watchForShutdown(config.isUnderNpx);
   const keys = config.keys === null ? undefined : await watchKeys(config.keys);
   const codec = new Codec();
-  const store = await startStore(config.data);
+  const store = await startStore(config.data, config.log);
   const compute = await startCompute(config, { store });
   const app = createApp({
     ...config,

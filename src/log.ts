@@ -15,6 +15,9 @@ import {
   type Sink,
 } from "@logtape/logtape";
 import type { LogSettings } from "./config.ts";
+import { CurvdError } from "./errors.ts";
+
+export type { LogSettings };
 
 /** `log.info("message", { fact: value })`; an `Error` among the facts is written with its stack. */
 export const log = getLogger("curvd");
@@ -37,6 +40,16 @@ export function configureLog({ format, level }: LogSettings, sink?: Sink): void 
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["out"] },
     ],
   });
+}
+
+/**
+ * What may be told of an error: all of a bug; of a failure with a code that alone, as its words can quote a request's
+ * values.
+ */
+export function faultOf(error: unknown): Record<string, unknown> {
+  return error instanceof CurvdError && error.code !== "internal"
+    ? { problem: error.code }
+    : { error };
 }
 
 /** `14:03:59.120 warning message fact=value`; what is of level info needs not say so. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { CurvdError, unpackError } from "@/errors.ts";
+import { log } from "@/log.ts";
 import type { StoreWorker } from "@/sessions/mod.ts";
 import { buffersOf, type Document } from "@/wire/mod.ts";
 import type {
@@ -104,8 +105,8 @@ class ComputeClient implements Compute {
       event.preventDefault(); // unhandled, it would end the server
       fail(new CurvdError("device-lost", `The compute Worker died: ${event.message}`));
     });
-    const { engine, blas, memoryBytes } = this.settings;
-    const settings = { engine, blas, memoryBytes };
+    const { engine, blas, memoryBytes, log } = this.settings;
+    const settings = { engine, blas, memoryBytes, log }; // not all of a Config
     const port = this.store?.connect(); // a new one each time: what a lost Worker had staged is taken back
     worker.postMessage(
       { type: "start", settings, store: port } satisfies ToWorker,
@@ -224,7 +225,7 @@ class ComputeClient implements Compute {
   #restart(error: unknown): void {
     if (this.#isClosing) return;
     this.#tell((watcher) => watcher.restart?.());
-    console.error(`${error}; opening the device again in ${this.#restartMs} ms`);
+    log.warning("the device is opened again", { reason: String(error), in_ms: this.#restartMs });
     this.#restartTimer = setTimeout(() => {
       this.start().catch((error) => this.#restart(error));
     }, this.#restartMs);

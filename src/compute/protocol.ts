@@ -7,6 +7,7 @@
  */
 import type { EngineFacts, EngineKind, EngineMemory } from "@/engine/mod.ts";
 import type { PackedError } from "@/errors.ts";
+import type { LogSettings } from "@/log.ts";
 import type { Document } from "@/wire/mod.ts";
 import type { TurnFacts } from "./device_turns.ts";
 import type { SessionCall, SessionCounts, SessionEvent } from "./session_protocol.ts";
@@ -32,6 +33,8 @@ export interface ComputeSettings {
   readonly blas: string;
   /** What sessions may take of the device, all together; absent: without bound. */
   readonly memoryBytes?: number;
+  /** Absent: nothing is logged. */
+  readonly log?: LogSettings;
 }
 
 /** What the Worker can do: the HTTP thread asks it, so that it need not load the methods themselves. */

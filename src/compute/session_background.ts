@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { faultOf, log } from "@/log.ts";
 import type { HostContext } from "./session_context.ts";
 import { eventsOf } from "./session_events.ts";
 import { install, type Live } from "./session_live.ts";
@@ -39,7 +40,7 @@ async function advance(context: HostContext, live: Live): Promise<void> {
     for (const event of eventsOf(live, null, answer)) emit(live.id, event);
   } catch (error) {
     disposeBut(state, live.state);
-    console.error(`The refresh of session "${live.id}" failed:`, error);
+    log.error("a refresh failed", { session: live.id, ...faultOf(error) });
     emit(live.id, { event: "refresh", failed: error instanceof Error ? error.message : "" });
   }
   refresher.dispose();

@@ -8,6 +8,7 @@
  */
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
+import { faultOf, log } from "@/log.ts";
 import { checkpointOf, type Store } from "@/sessions/mod.ts";
 import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
@@ -238,7 +239,7 @@ export class SessionHost {
   /** A session has grown: others make room for it when their calls are done, and this one's answer need not wait for that. */
   #grew(live: Live): void {
     this.#door(() => this.#makeRoom(live)).catch((error) => {
-      console.error("A session could not leave memory:", error);
+      log.error("a session could not leave memory", faultOf(error));
     });
   }
 

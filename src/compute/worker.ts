@@ -12,6 +12,7 @@
 import { GRADIENT_METHODS, METHODS } from "@/curvature/mod.ts";
 import { type Engine, openEngine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
+import { configureLog, faultOf, log } from "@/log.ts";
 import { buffersOf } from "@/wire/mod.ts";
 import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
@@ -72,12 +73,13 @@ async function payDebts(): Promise<void> {
   try {
     for (let debt = host?.debt(); debt; debt = host?.debt()) await debt();
   } catch (error) {
-    console.error("Work put off for a session failed:", error); // and is tried again after the next call
+    log.error("work put off for a session failed", faultOf(error)); // and is tried again after the next call
   }
   isPaying = false;
 }
 
 async function start({ settings, store }: ToWorker & { type: "start" }): Promise<void> {
+  if (settings.log) configureLog(settings.log);
   try {
     engine = await openEngine(settings);
     if (store) {
@@ -146,7 +148,7 @@ function tellVitals(): void {
 }
 
 function report(error: unknown): void {
-  console.error("An idle session could not be ended:", error);
+  log.error("an idle session could not be ended", faultOf(error));
 }
 
 /** What the routes may offer: the calls there are, and the body of `GET /v1/methods`. */

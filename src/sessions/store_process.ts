@@ -4,6 +4,7 @@
  * @module
  */
 import { CurvdError, unpackError } from "@/errors.ts";
+import { log, type LogSettings } from "@/log.ts";
 import type { FromStoreWorker, ToStoreWorker } from "./store_protocol.ts";
 
 const FILE = "sessions.sqlite";
@@ -22,9 +23,10 @@ export interface StoreWorker {
  * Starts the Worker.
  *
  * @param folder made where it is not there; `:memory:` for a store that ends with the process.
+ * @param settings of the Worker's log; absent: nothing is logged.
  * @throws CurvdError what opening the file threw.
  */
-export async function startStore(folder: string): Promise<StoreWorker> {
+export async function startStore(folder: string, settings?: LogSettings): Promise<StoreWorker> {
   const isMemory = folder === ":memory:";
   if (!isMemory) await Deno.mkdir(folder, { recursive: true });
   const path = isMemory ? folder : `${folder}/${FILE}`;
@@ -52,12 +54,12 @@ export async function startStore(folder: string): Promise<StoreWorker> {
   worker.addEventListener("error", (event) => {
     event.preventDefault(); // unhandled, it would end the server
     death = new CurvdError("internal", `The store's Worker died: ${event.message}`);
-    console.error(death.message);
+    log.error("the store's Worker died", { reason: event.message });
     opened.reject(death);
     for (const probe of probes.values()) probe.reject(death);
     closed.resolve();
   });
-  post({ type: "open", path });
+  post({ type: "open", path, log: settings });
   try {
     await opened.promise;
   } catch (error) {

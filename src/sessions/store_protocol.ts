@@ -4,6 +4,7 @@
  * @module
  */
 import type { PackedError } from "@/errors.ts";
+import type { LogSettings } from "@/log.ts";
 import type { Change, NewRecord, Parts } from "./store.ts";
 
 /** Client → Worker. Those with an `id` are answered; the others' failures are told by the next `commit`. */
@@ -24,7 +25,8 @@ export type FromStore =
 
 /** The thread that starts the Worker → Worker. */
 export type ToStoreWorker =
-  | { type: "open"; path: string }
+  /** `log` absent: nothing is logged. */
+  | { type: "open"; path: string; log?: LogSettings }
   /** A new client; drafts of the last one are let go. */
   | { type: "connect"; port: MessagePort }
   | { type: "probe"; id: number }

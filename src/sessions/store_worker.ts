@@ -6,6 +6,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import { packError } from "@/errors.ts";
+import { configureLog, faultOf, log } from "@/log.ts";
 import { SqliteStore } from "./sqlite_store.ts";
 import type { FromStore, FromStoreWorker, ToStore, ToStoreWorker } from "./store_protocol.ts";
 
@@ -15,6 +16,7 @@ let tidying: ReturnType<typeof setTimeout> | undefined;
 self.onmessage = ({ data }: MessageEvent<ToStoreWorker>) => {
   switch (data.type) {
     case "open":
+      if (data.log) configureLog(data.log);
       return open(data.path);
     case "connect":
       return connect(data.port);
@@ -91,7 +93,7 @@ function tidySoon(): void {
     try {
       if (store!.tidy()) tidySoon();
     } catch (error) {
-      console.error("The store could not be tidied, which the next change tries again:", error);
+      log.error("the store could not be tidied, which the next change tries again", faultOf(error));
     }
   });
 }
