@@ -10,8 +10,8 @@ import type { FisherLoss } from "../fisher/mod.ts";
 export interface LayerStatistics {
   /**
    * a, without the homogeneous 1: dense `[n, d_in]` or, where it is applied along an axis or more than
-   * once, `[n, s, d_in]`; conv2d `[n, h, w, c]`, of u uses `[u·n, h, w, c]`; embedding ids `[n]` or `[n, s]`, int32; scale_and_shift the
-   * normalised x̂ `[n, f]` or `[n, s, f]`.
+   * once, `[n, s, d_in]`; conv2d `[n, h, w, c]`, of u uses `[u·n, h, w, c]`; embedding ids `[n]` or
+   * `[n, s]`, int32; scale_and_shift the normalised x̂ `[n, f]` or `[n, s, f]`.
    */
   readonly inputs: Tensor;
   /** g, one row for each of `inputs`; of several backprops `[k, …]`. */
