@@ -20,17 +20,6 @@ async function withCompute(run: (compute: Compute) => Promise<void>): Promise<vo
   }
 }
 
-/** Runs with the log of lost devices off. */
-async function quietly(run: () => Promise<void>): Promise<void> {
-  const { error } = console;
-  console.error = () => {};
-  try {
-    await run();
-  } finally {
-    console.error = error;
-  }
-}
-
 async function becomesReady(compute: Compute): Promise<void> {
   for (let i = 0; i < 200 && !compute.isReady(); i++) {
     await new Promise((resolve) => setTimeout(resolve, 25));
@@ -89,18 +78,16 @@ Deno.test("aborting rejects at once and tells the Worker", () =>
 
 for (const order of ["crash", "lose"]) {
   Deno.test(`a Worker told to ${order} fails what was in flight and is started again`, () =>
-    quietly(() =>
-      withCompute(async (compute) => {
-        const hanging = compute.call("inverses", { order: "hang" });
-        const lost = compute.call("inverses", { order });
-        await rejects(hanging, { code: "device-lost" });
-        await rejects(lost, { code: "device-lost" });
-        equal(compute.isReady(), false);
-        await rejects(compute.call("inverses", { order: "echo" }), { code: "device-lost" });
-        await becomesReady(compute);
-        deepEqual(await compute.call("inverses", { order: "echo" }), { order: "echo" });
-      })
-    ));
+    withCompute(async (compute) => {
+      const hanging = compute.call("inverses", { order: "hang" });
+      const lost = compute.call("inverses", { order });
+      await rejects(hanging, { code: "device-lost" });
+      await rejects(lost, { code: "device-lost" });
+      equal(compute.isReady(), false);
+      await rejects(compute.call("inverses", { order: "echo" }), { code: "device-lost" });
+      await becomesReady(compute);
+      deepEqual(await compute.call("inverses", { order: "echo" }), { order: "echo" });
+    }));
 }
 
 Deno.test("close() waits for what was taken and takes nothing more", async () => {
@@ -113,10 +100,9 @@ Deno.test("close() waits for what was taken and takes nothing more", async () =>
   await closed;
 });
 
-Deno.test("close() ends also while a lost Worker waits to be started again", () =>
-  quietly(async () => {
-    const compute = await startCompute(SETTINGS, { open: openStub });
-    await rejects(compute.call("inverses", { order: "lose" }), { code: "device-lost" });
-    await compute.close();
-    equal(compute.isReady(), false);
-  }));
+Deno.test("close() ends also while a lost Worker waits to be started again", async () => {
+  const compute = await startCompute(SETTINGS, { open: openStub });
+  await rejects(compute.call("inverses", { order: "lose" }), { code: "device-lost" });
+  await compute.close();
+  equal(compute.isReady(), false);
+});
