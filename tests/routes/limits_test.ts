@@ -212,3 +212,55 @@ Deno.test("fifty clients that die in mid-upload leave a server that answers righ
     await Promise.all(dying);
     ok(await isLive(url));
   }));
+
+const MANY: Record<string, [body: () => BodyInit, type: string, status: number, limit?: number]> = {
+  "16 385 tensors": [
+    () => {
+      const entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
+      const header = `{${
+        Array.from({ length: 16_385 }, (_, i) => `"${i.toString(36)}.A":${entry}`).join()
+      }}`;
+      const file = new Uint8Array(8 + header.length);
+      new DataView(file.buffer).setBigUint64(0, BigInt(header.length), true);
+      file.set(new TextEncoder().encode(header), 8);
+      return file;
+    },
+    "application/vnd.safetensors",
+    400,
+    16_384,
+  ],
+  "4097 layers": [
+    () => {
+      const layers = Array.from({ length: 4097 }, (_, i) => [`l${i}`, { A: [[1]] }]);
+      return JSON.stringify({ damping: 1, layers: Object.fromEntries(layers) });
+    },
+    "application/json",
+    422,
+  ],
+  "33 levels of JSON": [
+    () => `{"layers":${"[".repeat(32)}${"]".repeat(32)}}`,
+    "application/json",
+    400,
+    32,
+  ],
+};
+
+for (const [what, [body, type, status, limit]] of Object.entries(MANY)) {
+  Deno.test(`a body of ${what} is refused with ${status}`, async () => {
+    let computed = 0;
+    const app = appWith(() => {
+      computed++;
+      return inverseAnswer();
+    });
+    const response = await app.request("/v1/inverses", {
+      method: "POST",
+      body: body(),
+      headers: { "content-type": type },
+    });
+    const problem = await response.json();
+    equal(response.status, status, JSON.stringify(problem));
+    equal(problem.limit, limit);
+    equal(computed, 0);
+    app.codec.close();
+  });
+}
