@@ -31,7 +31,7 @@ import {
   tensor2d,
   tidy,
 } from "@tensorflow/tfjs";
-import { tensorOf, type WireTensor } from "@/wire/mod.ts";
+import { tensorOf, type WireTensor } from "@/wire/documents.ts";
 import type { LayerBlock, Statistics } from "./capture/mod.ts";
 import type { CallRequest, CurvdClient } from "./client/mod.ts";
 

@@ -33,12 +33,25 @@ export const TENSOR_FIELDS: ReadonlySet<string> = new Set([
   "singular_values",
 ]);
 
-/** Every tensor field that an answer may carry. */
+/** Every tensor field that an answer may carry: also a session's averages and what its preconditioner is made of. */
 export const ANSWERED_TENSOR_FIELDS: ReadonlySet<string> = new Set([
   ...TENSOR_FIELDS,
-  "update",
-  "bias_update",
-  "M_root",
+  "K_A",
+  "K_G",
+  "s_A",
+  "s_G",
+  "F_inv",
+  "M_inv",
+  "bias_moments",
+  "L",
+  "R",
+  "L_root",
+  "R_root",
+  "delta",
+  "delta_phi",
+  "delta_psi",
+  "A_next",
+  "G_next",
 ]);
 
 /** Answered fields that are symmetric in their last two axes, so that an answer can pack them. */

@@ -29,6 +29,7 @@ type Hook =
 
 export class CallbackList {
   readonly #callbacks: readonly (CallbackObject | CustomCallbackArgs)[];
+  #isStopped = false;
 
   constructor(
     callbacks: Callbacks | undefined,
@@ -36,10 +37,23 @@ export class CallbackList {
     params: Record<string, unknown>,
   ) {
     this.#callbacks = callbacks === undefined ? [] : [callbacks].flat() as CallbackObject[];
+    // a Sequential that was never compiled throws where it is told to stop: callbacks see one that does not
+    const stoppable = new Proxy(model, {
+      set: (target, field, value) => {
+        if (field !== "stopTraining") return Reflect.set(target, field, value);
+        this.#isStopped = value;
+        return true;
+      },
+    });
     for (const callback of this.#callbacks) {
       if ("setParams" in callback) callback.setParams?.(params as never);
-      if ("setModel" in callback) callback.setModel?.(model as never);
+      if ("setModel" in callback) callback.setModel?.(stoppable as never);
     }
+  }
+
+  /** Whether a callback has set `stopTraining` of its model. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Calls a hook of every callback, and waits for each. */

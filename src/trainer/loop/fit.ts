@@ -13,6 +13,7 @@ import {
   tidy,
   type Variable,
 } from "@tensorflow/tfjs";
+import { eventLoopTurn } from "../event_loop.ts";
 import type { FisherLoss } from "../fisher/mod.ts";
 import { CurvatureOptimizer, type LossFunction, type StepReport } from "../optimizer/mod.ts";
 import { type Batch, batchesOf, disposeBatch, type TrainingData } from "./batches.ts";
@@ -51,11 +52,12 @@ export interface History {
   readonly seconds: number;
 }
 
-/** Between turns of the event loop, which a step that is all computing would never let happen. */
+/** Between turns of the event loop. */
 const TURN_MS = 50;
 
 /**
- * Trains until the epochs, steps or seconds are over, a callback sets `model.stopTraining`, or the signal is aborted.
+ * Trains until the epochs, steps or seconds are over, a callback sets `stopTraining` of the model it was given (as
+ * `tf.callbacks.earlyStopping` does), or the signal is aborted.
  *
  * @throws the signal's reason; whatever a step throws.
  */
@@ -73,9 +75,8 @@ export async function fit(
   const history: Record<string, number[]> = {};
   const epoch: number[] = [];
   let [taken, spentMs, turned] = [0, 0, performance.now()];
-  const isOver = () => taken >= steps || spentMs >= 1000 * seconds || model.stopTraining;
+  const isOver = () => taken >= steps || spentMs >= 1000 * seconds || callbacks.isStopped;
 
-  model.stopTraining = false;
   await callbacks.call("onTrainBegin", {});
   for (let at = 0; at < epochs && !isOver(); at++) {
     await callbacks.call("onEpochBegin", at, {});
@@ -93,7 +94,10 @@ export async function fit(
       } finally {
         disposeBatch(batch);
       }
-      if (performance.now() - turned > TURN_MS) turned = await eventLoopTurn();
+      if (performance.now() - turned > TURN_MS) {
+        await eventLoopTurn();
+        turned = performance.now();
+      }
       if (isOver()) break;
     }
     const logs: Logs = { loss: total / batches };
@@ -168,9 +172,4 @@ function batchSizeOf({ inputs }: Batch): number {
 function logsOf(report: Partial<StepReport>, at: number, batch: Batch): Logs {
   const numbers = Object.entries(report).filter(([, value]) => typeof value === "number");
   return { ...Object.fromEntries(numbers) as Logs, batch: at, size: batchSizeOf(batch) };
-}
-
-/** Lets signals, timers and closed connections be noticed. */
-function eventLoopTurn(): Promise<number> {
-  return new Promise((resolve) => setTimeout(() => resolve(performance.now())));
 }

@@ -15,6 +15,7 @@
 import { disposeStatistics, type LayerBlock, type Statistics } from "../capture/mod.ts";
 import type { CurvdSession } from "../client/mod.ts";
 import { newKey } from "../client/session.ts";
+import { eventLoopTurn } from "../event_loop.ts";
 import { LocalPreconditioner } from "../local/preconditioner.ts";
 import type { Answer, Ask, Curvature } from "./curvature.ts";
 import type { TrainerEvent } from "./events.ts";
@@ -66,6 +67,7 @@ export class LocalCurvature implements Curvature {
     const { asynchronous, onLate } = this.settings;
     this.observe(ask);
     if (!asynchronous) await this.#jobs;
+    else if (this.#waiting > 0) await eventLoopTurn(); // or no answer would ever arrive
     while (onLate === "wait" && this.#isLate(ask.step) && this.#waiting > 0) await this.#jobs;
     return this.now(ask);
   }
@@ -119,9 +121,10 @@ export class LocalCurvature implements Curvature {
     return next <= step ? next : null;
   }
 
+  /** Whether what is held may be used no more. The first preconditioner is late at once: nothing stands in for it. */
   #isLate(step: number): boolean {
     const due = this.#dueBy(step);
-    return due !== null && step - due >= this.settings.maxDelay;
+    return due !== null && (this.#held === null || step - due >= this.settings.maxDelay);
   }
 
   #enqueue(job: () => Promise<void>): void {

@@ -317,7 +317,7 @@ export class CurvatureOptimizer extends Optimizer {
         `Cannot capture the ${fisher} Fisher without a loss to draw labels from`,
       );
     }
-    const draw = seed * DRAWS_PER_SEED + this.iterations;
+    const draw = seed * DRAWS_PER_SEED + this.iterations + 1; // 0 is no seed to TensorFlow.js
     return fisher === "sampled" ? { fisher, loss, samples, seed: draw } : { fisher, loss };
   }
 

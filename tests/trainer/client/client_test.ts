@@ -9,7 +9,7 @@ import {
 import { CurvdError } from "@/errors.ts";
 import { CurvdClient } from "@/trainer/mod.ts";
 import { type Document, type Encoding, isTensor, tensorOf } from "@/wire/mod.ts";
-import { appWith, DEVICE, inverseAnswer, TIMING } from "../routes/fake_compute.ts";
+import { appWith, DEVICE, inverseAnswer, TIMING } from "../../routes/fake_compute.ts";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
