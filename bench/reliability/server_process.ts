@@ -1,0 +1,72 @@
+/** The server under test: another process, whose memory and files are read from outside. @module */
+
+export type WorkerFault = "crash" | "lose";
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** Whether it has ended by itself. */
+  hasEnded(): boolean;
+  /** Kills its compute Worker, or takes its device away. */
+  inject(fault: WorkerFault): Promise<void>;
+  /** Resident memory, in bytes. */
+  residentBytes(): number;
+  openFiles(): number;
+  /** Lets it finish. @returns what it printed as errors. */
+  stop(): Promise<string>;
+}
+
+/** Starts it on a free port, with a store of its own. */
+export async function startServerProcess(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
+  const data = await Deno.makeTempDir({ prefix: "curvd-faults-" });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", new URL("./faulty_server.ts", import.meta.url).pathname],
+    env: {
+      CURVD_PORT: "0",
+      CURVD_DATA: data,
+      CURVD_ENGINE: "cpu",
+      CURVD_LOG_LEVEL: "error",
+      NO_COLOR: "1",
+      ...settings,
+    },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let printed = "";
+  let ended = false;
+  child.status.then(() => ended = true);
+  const url = Promise.withResolvers<string>();
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      printed += text;
+      const [, found] = /listens on (http:\S+)/.exec(printed) ?? [];
+      if (found !== undefined) url.resolve(found);
+    }
+    url.reject(new Error(`The server did not start: ${printed}`));
+  };
+  const errors = Promise.all([read(child.stdout), read(child.stderr)]);
+  const orders = child.stdin.getWriter();
+  return {
+    url: await url.promise,
+    pid: child.pid,
+    hasEnded: () => ended,
+    inject: (fault) => orders.write(new TextEncoder().encode(`${fault}\n`)),
+    residentBytes: () => residentBytesOf(child.pid),
+    openFiles: () => [...Deno.readDirSync(`/proc/${child.pid}/fd`)].length,
+    async stop() {
+      if (!ended) await orders.close();
+      await child.status;
+      await errors;
+      await Deno.remove(data, { recursive: true });
+      return printed;
+    },
+  };
+}
+
+function residentBytesOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`)) ?? [];
+  return Number(kilobytes) * 1024;
+}
