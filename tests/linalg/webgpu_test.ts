@@ -1,6 +1,5 @@
 /**
- * The WebGPU linear algebra against float64, at the edges of its tiles, by property, and on the
- * inputs that break eigensolvers.
+ * The WebGPU linear algebra against float64, at the edges of its tiles, and what it refuses.
  */
 import {
   deepStrictEqual as deepEqual,
@@ -8,118 +7,26 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { dispose, scalar, type Tensor, tensor1d, tensor3d } from "@tensorflow/tfjs-core";
+import { dispose, scalar, tensor1d } from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import type { CurvdError } from "@/errors.ts";
-import type { WebGpuEngine } from "@/engine/mod.ts";
-import { type LinearAlgebra, type Report, settle, type Stack } from "@/linalg/mod.ts";
+import { type LinearAlgebra, settle } from "@/linalg/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
+import {
+  assertEigh,
+  assertSymmetric,
+  conditionOf,
+  decompose,
+  frobenius,
+  inverseResidual,
+  invert,
+  plusIdentity,
+  SIZES,
+  solve,
+  stackOf,
+} from "../support/gpu_linalg.ts";
 import { gramMatrix, logSpaced, withSpectrum } from "../support/matrices.ts";
 import { lowerInverse, reference } from "../support/reference.ts";
-
-type Matrix = Float32Array | Float64Array;
-
-/** Tile edges: below, at and above 16, 32, 64, 128, and something in between. */
-const SIZES = [1, 2, 3, 16, 17, 33, 63, 64, 65, 127, 128, 129, 200];
-
-/** A stack of matrices of one size. */
-function stackOf(...matrices: Matrix[]): Stack {
-  const d = Math.sqrt(matrices[0].length);
-  const values = new Float32Array(matrices.length * d * d);
-  matrices.forEach((matrix, i) => values.set(matrix, i * d * d));
-  return tensor3d(values, [matrices.length, d, d]);
-}
-
-interface Solved {
-  readonly arrays: Float32Array[];
-  readonly reports: Report[];
-}
-
-/** Settles one call and reads its tensors. */
-async function solve(
-  engine: WebGpuEngine,
-  work: (linalg: LinearAlgebra) => Promise<readonly { reports: Report[] }[]>,
-  options: { verifyFully?: boolean } = {},
-): Promise<Solved> {
-  const { arrays, keep } = await settle(engine, async (linalg) => {
-    const results = await work(linalg);
-    const read = results.flatMap((result): Tensor[] =>
-      Object.values<object>(result).filter((value): value is Tensor => "dataId" in value)
-    );
-    return { read, keep: results.flatMap(({ reports }) => reports) };
-  }, options);
-  return { arrays, reports: keep };
-}
-
-async function invert(engine: WebGpuEngine, matrix: Matrix, shift: number, tolerance?: number) {
-  const input = stackOf(matrix);
-  const negativeTolerance = tolerance === undefined ? undefined : [tolerance];
-  try {
-    const { arrays, reports } = await solve(
-      engine,
-      (linalg) =>
-        linalg.choleskyInverse([{ name: "fc A", matrix: input, shift, negativeTolerance }]),
-    );
-    return { inverse: arrays[0], report: reports[0] };
-  } finally {
-    input.dispose();
-  }
-}
-
-async function decompose(engine: WebGpuEngine, matrix: Matrix, warmStart?: Stack) {
-  const input = stackOf(matrix);
-  const { arrays: [vectors, values], reports: [report] } = await solve(
-    engine,
-    (linalg) => linalg.eigh([{ name: "fc A", matrix: input, warmStart }]),
-  );
-  input.dispose();
-  return { vectors, values, report };
-}
-
-function plusIdentity(matrix: Matrix, shift: number, d: number): Float64Array {
-  const sum = Float64Array.from(matrix);
-  for (let i = 0; i < d; i++) sum[i * (d + 1)] += shift;
-  return sum;
-}
-
-function frobenius(x: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < x.length; i++) sum += x[i] * x[i];
-  return Math.sqrt(sum);
-}
-
-/** `‖XM − I‖_F/√d`, exactly. */
-function inverseResidual(m: Float64Array, x: Matrix, d: number): number {
-  const product = reference.matMul(x as Float64Array, m, { m: d, k: d, n: d });
-  return frobenius(plusIdentity(product, -1, d)) / Math.sqrt(d);
-}
-
-function conditionOf(m: Float64Array, x: Matrix): number {
-  return frobenius(m) * frobenius(x);
-}
-
-/** Residual, orthogonality and order of an eigendecomposition, exactly. */
-function assertEigh(m: Matrix, vectors: Matrix, values: Matrix, d: number, what: string) {
-  const size = { m: d, k: d, n: d };
-  const mq = reference.matMul(Float64Array.from(m), vectors as Float64Array, size);
-  const missed = mq.map((value, at) => value - vectors[at] * values[at % d]);
-  const gram = reference.matMul(vectors as Float64Array, vectors as Float64Array, {
-    ...size,
-    transposeA: true,
-  });
-  const scale = frobenius(Float64Array.from(m)) || 1;
-  const residual = frobenius(missed) / scale;
-  const orthogonality = frobenius(plusIdentity(gram, -1, d)) / Math.sqrt(d);
-  ok(residual <= 1e-5, `${what}: residual ${residual}`);
-  ok(orthogonality <= 2e-6, `${what}: orthogonality ${orthogonality}`);
-  for (let i = 1; i < d; i++) ok(values[i - 1] <= values[i], `${what}: not ascending at ${i}`);
-}
-
-function assertSymmetric(x: Float32Array, d: number) {
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j < i; j++) ok(Object.is(x[i * d + j], x[j * d + i]), `at ${i}, ${j}`);
-  }
-}
 
 for (const d of SIZES) {
   gpuTest(`choleskyInverse() is within its bound of float64 at size ${d}`, async (engine) => {
@@ -215,35 +122,6 @@ gpuTest(
     }
   },
 );
-
-gpuTest("eigh() of a zero matrix is zero with an orthonormal basis", async (engine) => {
-  for (const d of [1, 5, 70]) {
-    const { vectors, values, report } = await decompose(engine, new Float32Array(d * d));
-    assertEigh(new Float32Array(d * d), vectors, values, d, "zero");
-    deepEqual(values, new Float32Array(d));
-    equal(report.residual, 0);
-  }
-});
-
-gpuTest("eigh() resolves repeated eigenvalues and signs", async (engine) => {
-  for (const d of [24, 80]) {
-    const spectrum = Float64Array.from({ length: d }, (_, i) => [-2, 0, 0.5, 3][i % 4]);
-    const m = withSpectrum(spectrum, 3);
-    const { vectors, values, report } = await decompose(engine, m);
-    assertEigh(m, vectors, values, d, "repeated");
-    equal(report.negative, values.reduce((count, value) => count + Number(value < 0), 0));
-    spectrum.sort().forEach((value, i) => ok(Math.abs(value - values[i]) < 1e-5));
-  }
-});
-
-gpuTest("eigh() of a graded or rank-deficient matrix keeps its bounds", async (engine) => {
-  for (const d of [48, 96]) {
-    for (const m of [withSpectrum(logSpaced(d, 12), 1), gramMatrix(d, 2, Math.floor(d / 3))]) {
-      const { vectors, values } = await decompose(engine, m);
-      assertEigh(m, vectors, values, d, `size ${d}`);
-    }
-  }
-});
 
 gpuTest("an inverse graded over 12 decades is redone in float64, and says so", async (engine) => {
   const d = 30, scales = logSpaced(d, 6);
@@ -342,60 +220,6 @@ gpuTest("a result has the same bits whatever else is in the call", async (engine
   );
 });
 
-gpuTest("a warm start takes fewer sweeps than a cold one and is as good", async (engine) => {
-  const d = 160, decay = 0.95;
-  const before = gramMatrix(d, 1), fresh = gramMatrix(d, 2);
-  const after = before.map((value, i) => decay * value + (1 - decay) * fresh[i]);
-  const { vectors } = await decompose(engine, before);
-  const basis = stackOf(vectors);
-  const cold = await decompose(engine, after);
-  const warm = await decompose(engine, after, basis);
-  basis.dispose();
-  assertEigh(after, warm.vectors, warm.values, d, "warm");
-  ok(warm.report.sweeps! <= 4, `warm ${warm.report.sweeps}`);
-  ok(warm.report.sweeps! < cold.report.sweeps!, `cold ${cold.report.sweeps}`);
-  cold.values.forEach((value, i) => ok(Math.abs(value - warm.values[i]) < 1e-5));
-});
-
-gpuTest("a warm start of a small matrix is as good as a cold one", async (engine) => {
-  const d = 30, m = gramMatrix(d, 1);
-  const basis = stackOf((await decompose(engine, gramMatrix(d, 3))).vectors);
-  const { vectors, values } = await decompose(engine, m, basis);
-  basis.dispose();
-  assertEigh(m, vectors, values, d, "small warm");
-});
-
-gpuTest("a warm start that is no basis at all is noticed and redone in float64", async (engine) => {
-  const d = 80, m = gramMatrix(d, 1);
-  const basis = stackOf(gramMatrix(d, 7).map((value) => 3 * value));
-  const { vectors, values, report } = await decompose(engine, m, basis);
-  basis.dispose();
-  assertEigh(m, vectors, values, d, "no basis");
-  equal(report.engine, "float64");
-});
-
-gpuTest("eigh() is the same in 16 KiB of workgroup memory as in more", async (engine) => {
-  // Q of a 64 x 64 pivot is then kept in storage; same arithmetic, so the same bits.
-  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = engine.device.limits;
-  const limits = {
-    maxStorageBufferBindingSize,
-    maxComputeWorkgroupsPerDimension,
-    maxComputeWorkgroupStorageSize: 16384,
-  };
-  const modest = new Proxy(engine, {
-    get(target, name) {
-      if (name === "device") return { limits };
-      const value = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const m = gramMatrix(60, 4);
-  const inModest = await decompose(modest, m);
-  const inFull = await decompose(engine, m);
-  deepEqual(inModest.vectors, inFull.vectors);
-  deepEqual(inModest.values, inFull.values);
-});
-
 gpuTest("verifyFully reports the exact residuals", async (engine) => {
   const d = 70, m = gramMatrix(d, 3), shift = 0.01;
   const input = stackOf(m);
@@ -432,22 +256,3 @@ gpuTest("numbers() reads scalars in the middle of work", async (engine) => {
     return { read: [], keep: [] };
   });
 });
-
-for (const d of [512, 1024]) {
-  const isSlow = d > 512;
-  gpuTest(
-    `${isSlow ? "slow: " : ""}inverse and eigh keep their bounds at size ${d}`,
-    async (engine) => {
-      const m = gramMatrix(d, d);
-      const { inverse } = await invert(engine, m, 0.01);
-      const shifted = plusIdentity(m, 0.01, d);
-      const residual = inverseResidual(shifted, inverse, d);
-      ok(residual <= 3e-8 * conditionOf(shifted, inverse) * Math.sqrt(d) + 1e-7, `${residual}`);
-      for (const each of isSlow ? [m] : [m, withSpectrum(logSpaced(d, 6), d)]) {
-        const { report } = await decompose(engine, each);
-        equal(report.engine, "webgpu");
-      }
-    },
-    { isSlow },
-  );
-}
