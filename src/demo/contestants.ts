@@ -1,17 +1,19 @@
 /**
- * The three ways to train that are compared. Each takes TensorFlow.js's own step: K-FAC is SGD with
- * momentum whose gradients curvd has preconditioned.
+ * The three ways to train that are compared: two of TensorFlow.js's own, and K-FAC, which is SGD with
+ * momentum along gradients preconditioned by curvd.
  *
  * @module
  */
-import { dispose, type Sequential, type SGDOptimizer, type Tensor, train } from "@tensorflow/tfjs";
+import type { Sequential } from "@tensorflow/tfjs";
+import type { CurvdClient } from "@/trainer/mod.ts";
 import {
-  type CurvdClient,
-  disposeStatistics,
-  KfacPreconditioner,
-  ModelCapture,
-} from "@/trainer/mod.ts";
-import { GRADIENT_METHODS, gradientTrainer, PROBLEMS, type Trainer } from "@/training/mod.ts";
+  curvatureTrainer,
+  GRADIENT_METHODS,
+  type GradientMethod,
+  gradientTrainer,
+  PROBLEMS,
+  type Trainer,
+} from "@/training/mod.ts";
 
 const LOSS = PROBLEMS.mlp.loss;
 /** Steps between statistics, and between new inverses. */
@@ -64,55 +66,21 @@ export function kfac(client: CurvdClient): Contestant {
     name: "K-FAC by curvd",
     rates: [0.05, 0.1, 0.2, 0.5, 1],
     best: { initial: 0.2, decays: true },
-    start: (model, rate, seed) => preconditioned(client, model, rate, seed),
+    start: (model, rate, seed) =>
+      curvatureTrainer(model, LOSS, client, {
+        method: "kfac",
+        learningRate: (step) => rateAt(rate, step),
+        momentum: MOMENTUM,
+        damping: DAMPING,
+        klClip: KL_CLIP,
+        statisticsEvery: STATISTICS_EVERY,
+        refreshEvery: REFRESH_EVERY,
+        seed,
+      }),
   };
 }
 
-function plain(model: Sequential, rate: Rate, method: keyof typeof GRADIENT_METHODS): Trainer {
+function plain(model: Sequential, rate: Rate, method: GradientMethod): Trainer {
   const optimizer = GRADIENT_METHODS[method](rate.initial, MOMENTUM);
   return gradientTrainer(model, LOSS, optimizer, (step) => rateAt(rate, step));
-}
-
-function preconditioned(
-  client: CurvdClient,
-  model: Sequential,
-  rate: Rate,
-  seed: number,
-): Trainer {
-  const optimizer: SGDOptimizer = train.momentum(rate.initial, MOMENTUM);
-  const capture = new ModelCapture(model);
-  const preconditioner = new KfacPreconditioner(client, capture.blocks, {
-    damping: DAMPING,
-    klClip: KL_CLIP,
-  });
-  return {
-    async step({ inputs, targets }, step) {
-      const learningRate = rateAt(rate, step);
-      const seedOfStep = seed * 2 ** 20 + step;
-      const captured = capture.gradients(
-        () => LOSS.loss(targets, model.apply(inputs, { training: true }) as Tensor),
-        {
-          statistics: step % STATISTICS_EVERY === 0
-            ? { fisher: "sampled", loss: LOSS, seed: seedOfStep }
-            : null,
-        },
-      );
-      if (captured.statistics) {
-        await preconditioner.observe(captured.statistics);
-        disposeStatistics(captured.statistics);
-      }
-      if (step % REFRESH_EVERY === 0) await preconditioner.refresh();
-
-      const updates = preconditioner.precondition(captured.gradients, learningRate);
-      optimizer.setLearningRate(learningRate);
-      optimizer.applyGradients(updates);
-      const [loss] = await captured.loss.data();
-      dispose([captured.loss, captured.gradients, updates]);
-      return { loss };
-    },
-    dispose() {
-      preconditioner.dispose();
-      optimizer.dispose();
-    },
-  };
 }

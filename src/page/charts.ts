@@ -44,8 +44,7 @@ export class Chart {
   }
 
   #options(lines: readonly Line[]): uPlot.Options {
-    const style = getComputedStyle(this.place);
-    const ink = style.color, grid = style.getPropertyValue("--line");
+    const { color: ink, borderTopColor: grid } = getComputedStyle(this.place);
     const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid } };
     return {
       width: this.place.clientWidth,
@@ -53,7 +52,7 @@ export class Chart {
       cursor: { drag: { x: false, y: false } },
       scales: {
         x: { time: false },
-        y: this.axes.isLogarithmic ? { distr: 3 } : { range: fromZero },
+        y: this.axes.isLogarithmic ? { distr: 3, range: around } : { range: fromZero },
       },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 56 }],
       series: [
@@ -69,6 +68,11 @@ export class Chart {
       ],
     };
   }
+}
+
+/** A logarithmic axis no longer than its values, and some room. */
+function around(_: uPlot, least: number | null, most: number | null): [number, number] {
+  return [(least ?? 0.1) / 1.2, (most ?? 1) * 1.2];
 }
 
 /** An axis from 0 that has room also where all is 0. */

@@ -23,29 +23,36 @@ export function drawCurves({ adam, curvature, ages: ageOf }: Standing): void {
   ages.draw([CURVATURE], [steps, places(ageOf.length, every).map((at) => ageOf[at])]);
 }
 
-/** The spectra that the server tells of a session; nothing is drawn of methods that have none. */
+/** The quantiles that the server tells of a spectrum, by their share. */
+const QUANTILES = [
+  [0, "min"],
+  [0.1, "p10"],
+  [0.25, "p25"],
+  [0.5, "median"],
+  [0.75, "p75"],
+  [0.9, "p90"],
+  [1, "max"],
+] as const;
+
+/** Draws the spectra that the server tells of a session's layers; of some methods there are none. */
 export async function drawSpectra(session: string, key: string): Promise<void> {
   const client = new CurvdClient(location.origin, { key: key || undefined });
   const { layers } = await client.session(session).inspect();
-  const found = Object.entries(layers).flatMap(([name, layer], index) =>
-    (["A", "G"] as const).flatMap((factor) => {
-      const quantiles = quantilesOf(layer, factor);
+  const lines: Line[] = [], values: (number | null)[][] = [];
+  Object.entries(layers).forEach(([name, { diagnostics = {} }], index) => {
+    for (const factor of ["A", "G"]) {
+      const { spectrum } = diagnostics[factor] ?? {};
+      if (spectrum === undefined) continue;
       const color = COLORS[index % COLORS.length];
-      const line = { label: `${name} ${factor}`, color, isDashed: factor === "G" };
-      return quantiles ? [{ line, quantiles }] : [];
-    })
-  );
-  if (found.length === 0) return;
-  const count = found[0].quantiles.length;
-  const shares = Array.from({ length: count }, (_, at) => at / (count - 1));
-  // not above 0: rounding, which a logarithm has no place for
-  const values = found.map(({ quantiles }) => quantiles.map((value) => value > 0 ? value : null));
-  spectra.draw(found.map(({ line }) => line), [shares, ...values]);
-}
-
-function quantilesOf(layer: Record<string, unknown>, factor: "A" | "G"): number[] | undefined {
-  const spectrum = layer.spectrum as Record<string, { quantiles?: number[] }> | undefined;
-  return spectrum?.[factor]?.quantiles;
+      lines.push({ label: `${name} ${factor}`, color, isDashed: factor === "G" });
+      // not above 0: rounding, which a logarithm has no place for
+      values.push(QUANTILES.map(([, field]) => {
+        const value = spectrum[field];
+        return value !== undefined && value > 0 ? value : null;
+      }));
+    }
+  });
+  if (lines.length > 0) spectra.draw(lines, [QUANTILES.map(([share]) => share), ...values]);
 }
 
 function places(count: number, every: number): number[] {

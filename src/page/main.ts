@@ -14,6 +14,7 @@ let running: AbortController | null = null;
 
 showBackends(await findBackends());
 fillIn();
+say("Press Train.");
 field("model").addEventListener("change", fillIn);
 form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -41,7 +41,7 @@ export interface Standing {
 
 /** Steps from one batch of statistics to the next, and from one preconditioner to the next. */
 const STATISTICS_EVERY = 5;
-const REFRESH_EVERY = 20;
+const REFRESH_EVERY = 10;
 const MOMENTUM = 0.9;
 const KL_CLIP = 0.01;
 const SEED = 1;
