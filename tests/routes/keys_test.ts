@@ -47,6 +47,25 @@ Deno.test("without a key, or with one that is not known, a call is refused with 
   app.codec.close();
 });
 
+Deno.test("without a key not a byte of the body is read", async () => {
+  const app = guarded();
+  let pulled = 0;
+  const body = new ReadableStream({
+    pull(stream) {
+      pulled++;
+      stream.enqueue(new Uint8Array(1024));
+    },
+  }, { highWaterMark: 0 });
+  const response = await app.request("/v1/inverses", {
+    method: "POST",
+    body,
+    headers: JSON_HEADERS,
+  });
+  deepEqual([response.status, pulled], [401, 0]);
+  await response.body?.cancel();
+  app.codec.close();
+});
+
 Deno.test("a known key is let in, however its scheme is spelled", async () => {
   const app = guarded();
   for (const scheme of ["Bearer", "bearer", "BEARER "]) {
@@ -69,6 +88,7 @@ Deno.test("a scope opens its own calls and no others, and the refusal names what
     ["GET", "/v2", "read"],
     ["POST", "/v2/models/inverses/infer", "compute"],
     ["GET", "/metrics", "admin"],
+    ["GET", "/metrics/", "admin"],
     ["GET", "/what/there/is/not", "read"],
   ];
   for (const [method, path, scope] of asked) {
