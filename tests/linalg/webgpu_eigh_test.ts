@@ -2,7 +2,6 @@
  * The WebGPU eigensolver on the inputs that break eigensolvers, started warm, and at sizes of many blocks.
  */
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { dispose } from "@tensorflow/tfjs-core";
 import { gpuTest } from "../support/gpu.ts";
 import {
   assertEigh,
