@@ -18,6 +18,7 @@ import {
 import { CurvdError } from "@/errors.ts";
 import type { Gradient, Identity, Observation, SessionState, Tolerances } from "@/sessions/mod.ts";
 import { gradientFault, type SessionLayer, type WireTensor } from "@/wire/mod.ts";
+import { upload } from "./ingest.ts";
 import {
   describe,
   type PreparedLayer,
@@ -28,6 +29,7 @@ import {
   uploadStatistics,
   type WireLayer,
 } from "./layers.ts";
+import type { Remains } from "./session_log.ts";
 
 /** A layer of a request to a session: tensors, and words about them. */
 export type SessionFields = Readonly<Record<string, unknown>>;
@@ -168,6 +170,22 @@ export function observationOf(
   }
   expectFactorsOffered(identity, prepared);
   return { layer, batch: { kind: "factors", ...factorsOf(identity, prepared) } };
+}
+
+/** The observation of a layer whose batch is gone; belongs to the current tensor scope. */
+export function outcomeObservation(
+  { prepared: { layer } }: SessionInput,
+  left: Remains,
+): Observation {
+  const of = (group: string): NamedTensors =>
+    Object.fromEntries(
+      Object.entries(left).filter(([at]) => at.startsWith(`${group}/`))
+        .map(([at, tensor]) => [at.slice(group.length + 1), upload(tensor)]),
+    );
+  return {
+    layer,
+    batch: { kind: "outcome", outcome: { averages: of("averages"), forms: of("forms") } },
+  };
 }
 
 /** A batch's factors alone are enough for K-FAC, EKFAC and FOOF. */

@@ -22,6 +22,8 @@ export interface Live {
   refresher: Refresher | null;
   /** A snapshot under way beside the changes. */
   compaction: SnapshotDraft | null;
+  /** The versions of which the log has each layer's basis, to the bit. */
+  readonly loggedBases: Map<string, number>;
   /** What replaying the log since the last snapshot would take. */
   log: { bytes: number; milliseconds: number };
   /** By the clock, ms. */
@@ -39,6 +41,7 @@ export function newLive(id: string, identity: Identity, state: SessionState): Li
     usesKeys: false,
     refresher: null,
     compaction: null,
+    loggedBases: new Map([...state.layers.keys()].map((name) => [name, state.version])),
     log: { bytes: 0, milliseconds: 0 },
     touchedAt: Date.now(),
   };

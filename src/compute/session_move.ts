@@ -5,15 +5,15 @@
  *
  * @module
  */
-import type { Engine } from "@/engine/mod.ts";
 import type { SessionState } from "@/sessions/mod.ts";
 import type { Document } from "@/wire/mod.ts";
 import { plain } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
+import { EntryWriter } from "./session_entry.ts";
 import { eventsOf } from "./session_events.ts";
 import { keysOf } from "./session_keys.ts";
 import { install, type Live } from "./session_live.ts";
-import { type Entry, entryParts, LAST_UPDATE } from "./session_log.ts";
+import type { Entry } from "./session_log.ts";
 import type { SessionCall } from "./session_protocol.ts";
 import { Refresher } from "./session_refresher.ts";
 import { disposeBut, type Transacted } from "./session_transaction.ts";
@@ -33,30 +33,24 @@ export async function move(
   const entry: Entry = { call: call.call as Entry["call"], request: call.request, mayDefer };
   const revision = live.state.revision + 1;
   const isLogged = live.identity.durability === "step";
-  // δ₀ is a result: such a step is written when it is known
-  const isEarly = isLogged && call.request.step_size === undefined;
-  const begin = (of: Entry) => journal.begin(live.id, entryParts(of, live.identity), revision);
-  let draft = isEarly ? begin(entry) : null;
+  const writer = isLogged ? new EntryWriter(engine, device, journal, live, entry, revision) : null;
   let made: Transacted<StepAnswer>, wait_ms: number;
   try {
     ({ result: made, waitMs: wait_ms } = await waiting(
       together,
-      () => transition(engine, live, entry, false),
+      () => transition(engine, live, entry, { whenTaken: writer?.whenTaken }),
     ));
   } catch (error) {
-    if (draft) journal.discard(draft);
+    await writer?.discard();
     throw error;
   }
   const state: SessionState = { ...made.state, revision };
   try {
-    if (isLogged && !draft) {
-      draft = begin(await device(() => withLastUpdates(engine, entry, state)));
-    }
     const counters = { id: live.id, version: state.version, revision, age: state.age };
     const keys = keysOf(call, { ...counters, ...plain(made.answer.fields) }, state.version);
     const begun = performance.now();
-    if (draft) {
-      await journal.append(live, draft, state, keys);
+    if (writer) {
+      await journal.append(live, await writer.finish(state), state, keys);
       live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
     } else if (made.answer.isRefreshed || call.call === "patch") {
       await journal.snapshot(live, state, keys);
@@ -79,22 +73,4 @@ export async function move(
     disposeBut(state, live.state);
     throw error;
   }
-}
-
-/** The entry of a step with the δ₀ it left. */
-async function withLastUpdates(
-  engine: Engine,
-  entry: Entry,
-  { layers }: SessionState,
-): Promise<Entry> {
-  const moved = [...layers].filter(([, { previous }]) => previous.update);
-  const arrays = await engine.read(moved.map(([, { previous }]) => previous.update));
-  const fields = Object.fromEntries(moved.map(([name, { previous }], i) => [name, {
-    ...entry.request.layers![name],
-    [LAST_UPDATE]: { dtype: "F32", shape: previous.update.shape, data: arrays[i] },
-  }]));
-  return {
-    ...entry,
-    request: { ...entry.request, layers: { ...entry.request.layers, ...fields } },
-  };
 }

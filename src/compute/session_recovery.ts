@@ -12,7 +12,7 @@ import { decodeDocument } from "@/wire/mod.ts";
 import { damaged, withLastUpdates } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
 import { install, type Live, newLive, release } from "./session_live.ts";
-import { type Entry, entryOf } from "./session_log.ts";
+import { entryOf } from "./session_log.ts";
 import { Refresher } from "./session_refresher.ts";
 import { transition } from "./session_transition.ts";
 
@@ -35,13 +35,14 @@ export async function recover(
   for (const tensor of tensorsOf(state)) keep(tensor);
   const live = newLive(id, identity, state);
   try {
-    const entries: { entry: Entry; revision: number }[] = [];
+    const entries: Logged[] = [];
     for (const { number, revision } of rest) {
-      entries.push({ entry: entryOf(await store.read(number)), revision });
+      entries.push({ ...entryOf(await store.read(number)), revision });
     }
     const begun = new Set(entries.flatMap(({ entry: { of } }) => of === undefined ? [] : [of]));
-    for (const { entry, revision } of entries) {
-      await device(() => replay(engine, live, entry, revision)); // a turn each: others' steps go between
+    for (const logged of entries) {
+      const { entry } = logged;
+      await device(() => replay(engine, live, logged)); // a turn each: others' steps go between
       if (begun.has(live.state.revision) && entry.call !== "install") {
         live.refresher = Refresher.begin(engine, identity, live.state);
       }
@@ -62,11 +63,15 @@ export async function recover(
   return live;
 }
 
+/** An entry as the store has it. */
+interface Logged extends ReturnType<typeof entryOf> {
+  readonly revision: number;
+}
+
 async function replay(
   engine: HostContext["engine"],
   live: Live,
-  entry: Entry,
-  revision: number,
+  { entry, remains, revision }: Logged,
 ): Promise<void> {
   if (entry.call === "install") {
     const { refresher } = live;
@@ -77,7 +82,10 @@ async function replay(
     live.refresher = null;
     return;
   }
-  const made = await transition(engine, live, entry, true);
+  const made = await transition(engine, live, entry, { remains });
   install(live, withLastUpdates({ ...made.state, revision }, entry));
+  for (const [name, left] of remains) {
+    if ("forms/Q_A" in left) live.loggedBases.set(name, live.state.version);
+  }
   live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
 }

@@ -29,8 +29,10 @@ import {
   gradientOf,
   layerOfDescription,
   observationOf,
+  outcomeObservation,
   type SessionInput,
 } from "./session_layers.ts";
+import type { Remains } from "./session_log.ts";
 import type { Made } from "./session_transaction.ts";
 import {
   answered,
@@ -46,6 +48,10 @@ export interface Stepped {
   readonly inputs: ReadonlyMap<string, SessionInput>;
   readonly mayDefer: boolean;
   readonly retains: boolean;
+  /** Told the state as soon as its averages have moved. */
+  readonly whenTaken?: (state: SessionState) => void;
+  /** Of a replay: what was left of layers whose batch is gone. */
+  readonly remains?: ReadonlyMap<string, Remains>;
 }
 
 /** Takes statistics outside a step. */
@@ -54,7 +60,9 @@ export async function statisticsWork(
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
   const setting = settingOf(session, linalg);
-  return silent(await takeStatistics(withSizes(session), observationsOf(session), setting));
+  const taken = await takeStatistics(withSizes(session), observationsOf(session), setting);
+  session.whenTaken?.(taken.state);
+  return silent(taken);
 }
 
 /** A preconditioner of what there is. */
@@ -89,6 +97,7 @@ export async function stepWork(
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
   const { taken, gradients, observations, updates, isFirst } = await moved(session, linalg);
+  session.whenTaken?.(taken.state);
   if (updates) {
     const fields = isFirst ? { initialised: true } : {};
     const made = answered(
@@ -202,19 +211,25 @@ function settingOf(session: Stepped, linalg: LinearAlgebra): Setting {
   return { identity, linalg, layerOf, mayDefer, retains };
 }
 
-function observationsOf({ identity, inputs }: Stepped): Map<string, Observation> {
+function observationsOf({ identity, inputs, remains }: Stepped): Map<string, Observation> {
   return new Map(
-    [...inputs].filter(([, { hasRaw, hasFactors }]) => hasRaw || hasFactors)
-      .map(([name, input]) => [name, observationOf(identity, input)]),
+    [...inputs].filter(([name, { hasRaw, hasFactors }]) =>
+      hasRaw || hasFactors || remains?.has(name)
+    ).map(([name, input]) => {
+      const left = remains?.get(name);
+      return [name, left ? outcomeObservation(input, left) : observationOf(identity, input)];
+    }),
   );
 }
 
+/** Gradients of the layers; what moved by those of a layer whose outcome was kept is part of that. */
 function gradientsOf(
-  { inputs }: Stepped,
+  { inputs, remains }: Stepped,
   observations: ReadonlyMap<string, Observation>,
 ): Map<string, Gradient> {
   return new Map(
-    [...inputs].map(([name, input]) => [name, gradientOf(input, observations.get(name))]),
+    [...inputs].filter(([name]) => !remains?.has(name))
+      .map(([name, input]) => [name, gradientOf(input, observations.get(name))]),
   );
 }
 

@@ -5,10 +5,11 @@
  */
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
+import type { SessionState } from "@/sessions/mod.ts";
 import { hostTransition } from "./session_changes.ts";
 import { prepareInputs, type RequestWords, type SessionFields } from "./session_layers.ts";
 import type { Live } from "./session_live.ts";
-import { type Entry, LAST_UPDATE } from "./session_log.ts";
+import { type Entry, LAST_UPDATE, type Remains } from "./session_log.ts";
 import {
   refreshWork,
   replayWork,
@@ -22,35 +23,43 @@ import type { StepAnswer, UpdateParameters } from "./session_update_answer.ts";
 /** A session as its transitions need it. */
 export type Seen = Pick<Live, "id" | "identity" | "state" | "usesKeys">;
 
+/** How an entry is carried out. */
+export interface Manner {
+  /** Told the state as soon as its averages have moved; perhaps twice. */
+  readonly whenTaken?: (state: SessionState) => void;
+  /** What the log kept of layers whose batch it did not; given where an entry is replayed, and its updates are not wanted. */
+  readonly remains?: ReadonlyMap<string, Remains>;
+}
+
 /**
  * The state that an entry leads to; its new tensors are the caller's.
  *
- * @param isReplay leaves a step's updates uncomputed: they were answered before.
  * @throws CurvdError what the change is refused for; then nothing is left.
  */
 export function transition(
   engine: Engine,
   session: Seen,
   entry: Entry,
-  isReplay: boolean,
+  { whenTaken, remains }: Manner = {},
 ): Promise<Transacted<StepAnswer>> {
   const { call, request } = entry;
+  const stepped = (): Stepped => ({ ...steppedBy(session, entry), whenTaken, remains });
   switch (call) {
     case "patch":
     case "reports":
       return Promise.resolve(hostTransition(session.state, call, request));
     case "refresh":
-      return transact(engine, (linalg) => refreshWork(steppedBy(session, entry), linalg));
+      return transact(engine, (linalg) => refreshWork(stepped(), linalg));
     case "statistics": {
-      const stepped = steppedBy(session, entry);
-      return transact(engine, (linalg) => statisticsWork(stepped, linalg));
+      const inputs = stepped();
+      return transact(engine, (linalg) => statisticsWork(inputs, linalg));
     }
     case "steps": {
-      const stepped = steppedBy(session, entry);
+      const inputs = stepped();
       const parameters = request as UpdateParameters;
       return transact(
         engine,
-        (linalg) => isReplay ? replayWork(stepped, linalg) : stepWork(stepped, parameters, linalg),
+        (linalg) => remains ? replayWork(inputs, linalg) : stepWork(inputs, parameters, linalg),
       );
     }
     default:

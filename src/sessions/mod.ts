@@ -7,6 +7,7 @@ export * from "./configuration.ts";
 export * from "./state.ts";
 export { driftsOf, unbased } from "./drift.ts";
 export * from "./findings.ts";
+export * from "./outcome.ts";
 export type { Observation } from "./running.ts";
 export * from "./transition.ts";
 export * from "./store.ts";

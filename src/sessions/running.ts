@@ -37,6 +37,7 @@ import {
 } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { LinearAlgebra, Report, Stack } from "@/linalg/mod.ts";
+import type { Outcome } from "./outcome.ts";
 import type { BatchWords, LayerState, Tolerances } from "./state.ts";
 
 /** A batch of one layer, on the device. */
@@ -50,7 +51,9 @@ export interface Observation {
       readonly raw: NamedTensors;
       readonly words: BatchWords;
     }
-    | { readonly kind: "factors"; readonly factors: NamedTensors; readonly tolerances: Tolerances };
+    | { readonly kind: "factors"; readonly factors: NamedTensors; readonly tolerances: Tolerances }
+    /** Of a batch that is gone: what the log kept of it. */
+    | { readonly kind: "outcome"; readonly outcome: Outcome };
 }
 
 /** What a transition works with. */
@@ -74,6 +77,7 @@ export function observe(layers: Layers, observations: Observations, work: Work):
     const k = state.batches + 1;
     const rho = runningDecay(k, work.decay);
     const { batch } = observation;
+    if (batch.kind === "outcome") return left(state, batch.outcome, work);
     const taken = { ...state, batches: k, source: batch.kind };
     if (batch.kind === "factors") {
       return {
@@ -89,6 +93,18 @@ export function observe(layers: Layers, observations: Observations, work: Work):
       : null;
     return { ...taken, averages, tolerances, raw };
   });
+}
+
+/** The layer as a batch left it that is gone. */
+function left(state: LayerState, { averages }: Outcome, { decay }: Work): LayerState {
+  const k = state.batches + 1;
+  return {
+    ...state,
+    batches: k,
+    source: "samples",
+    averages: copied(averages),
+    tolerances: averageTolerances(state.tolerances, {}, runningDecay(k, decay)),
+  };
 }
 
 async function averaged(
@@ -112,6 +128,13 @@ async function averaged(
 /** All layers of a chain, from the same examples. */
 function observeChain(layers: Layers, observations: Observations, work: Work): Promise<Changed> {
   const names = [...layers.keys()];
+  const outcomes = names.map((name) => outcomeIn(observations.get(name)));
+  if (outcomes.every((outcome) => outcome !== null)) {
+    const states = names.map((name, l) =>
+      [name, left(layers.get(name)!, outcomes[l], work)] as const
+    );
+    return Promise.resolve(new Map(states));
+  }
   const chain = chainFactors(names.map((name) => modelLayer(name, observations)));
   return Promise.resolve(
     new Map(names.map((name, l) => {
@@ -125,6 +148,10 @@ function observeChain(layers: Layers, observations: Observations, work: Work): P
       return [name, { ...state, batches: k, source: "samples", averages }];
     })),
   );
+}
+
+function outcomeIn(observation: Observation | undefined): Outcome | null {
+  return observation?.batch.kind === "outcome" ? observation.batch.outcome : null;
 }
 
 function modelLayer(name: string, observations: Observations): ModelLayer<Samples> {
@@ -144,6 +171,10 @@ export function track(layers: Layers, observations: Observations, work: Work): C
   for (const [name, { batch }] of observations) {
     const state = layers.get(name)!;
     const { forms, batches } = state;
+    if (batch.kind === "outcome" && "S" in forms) {
+      changed.set(name, { ...state, forms: { ...forms, ...copied(batch.outcome.forms) } });
+      continue;
+    }
     if (!("S" in forms) || batch.kind !== "samples" || work.scalings !== "per_example") continue;
     const S = (batch.samples as Samples).secondMoments(forms.Q_A as Stack, forms.Q_G as Stack);
     const rho = runningDecay(batches, work.decay);
@@ -187,7 +218,6 @@ export async function refresh(
   const known = new Map([...layers].filter(([, { batches }]) => batches > 0));
   const context = { name: "", linalg: work.linalg, options: work.options };
   const names = [...known.keys()];
-  const copied = (forms: NamedTensors) => mapNamed(forms, (tensor) => tensor.clone());
   if (work.method === "kfac_tridiagonal") {
     const chain = names.map((name): ChainFactors => ({
       next: null,
@@ -211,6 +241,8 @@ export async function refresh(
     );
   }
   return await sideBySide(known, async (state, name) => {
+    const outcome = outcomeIn(observations.get(name));
+    if (outcome?.forms.Q_A) return { forms: copied(outcome.forms), reports: {} };
     const layer = layerOf(name);
     const batch = observations.get(name)?.batch;
     const samples = batch?.kind === "samples" && work.scalings === "per_example"
@@ -304,6 +336,10 @@ function samplesOfRaw(
     mask: mask && { places: mask as Tensor1D, real: words.maskedPlaces! },
     ...words,
   }) as Samples;
+}
+
+function copied(tensors: NamedTensors): NamedTensors {
+  return mapNamed(tensors, (tensor) => tensor.clone());
 }
 
 function revived(

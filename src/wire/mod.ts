@@ -37,7 +37,13 @@ export { type Encoding, MEDIA_TYPES } from "./encoding.ts";
 export { decodeDocument } from "./decode_document.ts";
 export { encodeDocument, type Parts } from "./encode_document.ts";
 export { buffersOf, pointerTo, splitName, tensorsOf } from "./document.ts";
-export { decodeSafetensors, encodeHeader, encodeSafetensors } from "./safetensors.ts";
+export { writeElements } from "./dtypes.ts";
+export {
+  decodeSafetensors,
+  type EncodedTensor,
+  encodeHeader,
+  encodeSafetensors,
+} from "./safetensors.ts";
 export { Codec } from "./codec.ts";
 export { validate } from "./validate.ts";
 export {

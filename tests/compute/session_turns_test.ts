@@ -30,7 +30,7 @@ cpuTest(
 );
 
 cpuTest(
-  "a step of one session is answered between the slices of another's refresh",
+  "updates of one session are answered between the slices of another's refresh",
   (engine) =>
     withSessions(engine, async (client) => {
       const names = Array.from({ length: 6 }, (_, l) => `fc${l}`);
@@ -44,18 +44,22 @@ cpuTest(
         refresh: { every: 1, mode: "async" },
       });
       await create(client, "quick");
+      await client.expect("POST", "/quick/steps", { layers: batch(0) });
       for (const step of [0, 1]) {
         await client.expect("POST", "/slow/steps", { layers: statistics(step) });
       }
       const told = client.events.length;
       const refreshed = client.settle();
-      const quick = await client.expect("POST", "/quick/steps", { layers: batch(0) });
+      const { gradient, bias_gradient } = batch(1).fc1;
+      const quick = await client.expect("POST", "/quick/updates", {
+        layers: { fc1: { gradient, bias_gradient } },
+      });
       equal(quick.version, 1);
       const since = () =>
         client.events.slice(told).map(({ session, event }) => `${session} ${event.event}`);
-      deepEqual(since(), ["quick refresh", "quick step"]);
+      deepEqual(since(), []);
       await refreshed;
-      deepEqual(since(), ["quick refresh", "quick step", "slow refresh"]);
+      deepEqual(since(), ["slow refresh"]);
     }),
 );
 
