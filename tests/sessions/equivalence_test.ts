@@ -1,4 +1,7 @@
-/** Fifty session steps against the stateless calls on the same running averages. */
+/**
+ * Fifty session steps against the stateless calls on the same running averages; those of WebGPU are twelve but for
+ * CURVD_SLOW=1. Methods whose averages have no form of the wire: tests/compute/session_replay_test.ts.
+ */
 import { ok, strictEqual as equal } from "node:assert/strict";
 import type { Engine } from "@/engine/mod.ts";
 import { type Document, isTensor, type WireTensor } from "@/wire/mod.ts";
@@ -10,6 +13,12 @@ import { batch, DAMPING, DECAY, LAYERS, SIZES } from "./batches.ts";
 import { tensorIn, values, withSessions } from "./support.ts";
 
 const STEPS = 50;
+const isSlowRun = Deno.env.get("CURVD_SLOW") === "1";
+const WEBGPU_STEPS = isSlowRun ? STEPS : 12;
+if (!isSlowRun) {
+  console.log(`webgpu: ${WEBGPU_STEPS} steps a method; CURVD_SLOW=1 runs all ${STEPS}`);
+}
+
 /** `ρ·old + (1 − ρ)·batch` of the tensors of an answer, in float64 between float32 ends. */
 function averaged(old: Document | null, batch: Document, k: number, fields: string[]): Document {
   const rho = Math.min(1 - 1 / k, DECAY);
@@ -145,9 +154,9 @@ const REFERENCES: Record<string, { session: Document; reference: Reference }> = 
   },
 };
 
-function suite(test: EngineTest): void {
+function suite(test: EngineTest, steps: number): void {
   for (const [name, { session, reference }] of Object.entries(REFERENCES)) {
-    test(`${STEPS} steps of ${name} are the stateless calls on the same averages`, (engine) =>
+    test(`${steps} steps of ${name} are the stateless calls on the same averages`, (engine) =>
       withSessions(engine, async ({ expect }) => {
         await expect("POST", "", {
           id: "s",
@@ -157,7 +166,7 @@ function suite(test: EngineTest): void {
           ...session,
         });
         const next = reference(engine);
-        for (let step = 0; step < STEPS; step++) {
+        for (let step = 0; step < steps; step++) {
           const expected = await next(step);
           const actual = await expect("POST", "/s/steps", { layers: batch(step) });
           // both round their averages to float32 at each step, in another order
@@ -168,5 +177,5 @@ function suite(test: EngineTest): void {
   }
 }
 
-suite(cpuTest);
-suite((name, fn) => gpuTest(`${name}, webgpu`, fn));
+suite(cpuTest, STEPS);
+suite((name, fn) => gpuTest(`${name}, webgpu`, fn), WEBGPU_STEPS);
