@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Admission } from "@/admission/mod.ts";
 import { startCompute } from "@/compute/mod.ts";
 import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchKeys } from "@/keys/mod.ts";
@@ -38,6 +39,7 @@ async function serve(config: Config): Promise<void> {
   const compute = await startCompute(config, { store });
   const app = createApp({
     ...config,
+    admission: new Admission(config.queue),
     compute,
     store,
     codec,

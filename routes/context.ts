@@ -7,6 +7,7 @@ import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
+import type { Place } from "@/admission/mod.ts";
 import type { Scope } from "@/keys/mod.ts";
 
 /** Who asks. */
@@ -21,7 +22,11 @@ export interface Caller {
 export interface AppEnv {
   /** Absent where a test asks the application without a listener. */
   Bindings: Partial<HttpBindings>;
-  Variables: RequestIdVariables & { key: Caller };
+  Variables: RequestIdVariables & {
+    key: Caller;
+    /** Of a request that computes. */
+    place?: Place;
+  };
 }
 
 /** The pattern that a request's path met, such as `/v1/sessions/:id/steps`; null where it met none. */

@@ -5,9 +5,11 @@
  */
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
+import { Admission } from "@/admission/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { Keyring } from "@/keys/mod.ts";
 import { accessLog } from "./access_log.ts";
+import { admit } from "./admission.ts";
 import { STATELESS_CALLS } from "./calls.ts";
 import type { AppEnv } from "./context.ts";
 import { deviceHandler } from "./device.ts";
@@ -28,7 +30,17 @@ import { securityHeaders } from "./security_headers.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
 
+/** Paths of sessions; their calls take turns one after another, by id. */
+const SESSION_PATHS = ["/v1/sessions", "/v1/sessions/:id", "/v1/sessions/:id/:noun"];
+
+const INFERENCE_PATHS = [
+  "/v2/models/:model/infer",
+  "/v2/models/:model/versions/:version/infer",
+];
+
 export interface AppOptions extends CallServices {
+  /** Who may come in, and whose turn it is; by default as many as come. */
+  readonly admission?: Admission;
   /** Largest checkpoint; by default as large as any body. */
   readonly maxCheckpointBytes?: number;
   /** What keeps sessions, to be asked whether it can; absent where none are kept. */
@@ -45,7 +57,8 @@ export interface AppOptions extends CallServices {
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
   const { compute, codec, store, maxBodyBytes, isDraining = () => false, keyring } = options;
-  const { origins = [], names } = options;
+  const { origins = [], names, maxCheckpointBytes = maxBodyBytes } = options;
+  const { admission = new Admission({ requests: Infinity, bytes: Infinity }) } = options;
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const reference = openApiDocument(offered);
@@ -64,11 +77,15 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use(refuseForeignPages(origins));
   app.use(requireKey(keyring));
 
+  const place = admit(admission, { maxBodyBytes, maxCheckpointBytes });
+  for (const { call } of offered) app.use(`/v1/${call}`, place);
+  for (const path of SESSION_PATHS) app.use(path, place);
+  for (const path of INFERENCE_PATHS) app.use(path, place);
   const handlers = new Map(offered.map((call) => [call.call, handlerOf(call, options)]));
   for (const [call, handler] of handlers) app.post(`/v1/${call}`, handler);
   app.route(
     "/v1/sessions",
-    sessionRoutes({ maxCheckpointBytes: maxBodyBytes, ...options, isDraining }),
+    sessionRoutes({ ...options, maxCheckpointBytes, isDraining }),
   );
   app.get("/v1/methods", methodsHandler(methods, codec));
   app.get("/v1/device", deviceHandler(compute, codec));

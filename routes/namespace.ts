@@ -10,18 +10,20 @@ import type { Context } from "hono";
 import type { Compute, SessionCall } from "@/compute/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { Document } from "@/wire/mod.ts";
+import { inTurn } from "./admission.ts";
 import type { AppEnv } from "./context.ts";
 
 export type OwnSessions = Pick<Compute, "session" | "watch">;
 
-/** The sessions that a request may know of. */
+/** The sessions that a request may know of; each call takes its turn. */
 export function sessionsOf(c: Context<AppEnv>, compute: Compute): OwnSessions {
   const { id } = c.get("key");
-  return new Namespace(compute, id === "" ? "" : `${id}/`);
+  const session = (call: SessionCall) => inTurn(c, () => compute.session(call));
+  return new Namespace({ session, watch: compute.watch.bind(compute) }, id === "" ? "" : `${id}/`);
 }
 
 class Namespace implements OwnSessions {
-  constructor(private readonly compute: Compute, private readonly prefix: string) {}
+  constructor(private readonly compute: OwnSessions, private readonly prefix: string) {}
 
   async session(call: SessionCall): Promise<Document> {
     try {

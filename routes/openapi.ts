@@ -12,7 +12,7 @@ import { sessionPaths } from "./session_openapi.ts";
 import type { StatelessCall } from "./stateless.ts";
 
 /** The status codes that any stateless call may answer beside 200. */
-const CALL_PROBLEMS = [400, 406, 413, 415, 422, 500, 503];
+const CALL_PROBLEMS = [400, 406, 413, 415, 422, 429, 500, 503, 504];
 
 /** @returns the document, as plain JSON. */
 export function openApiDocument(calls: readonly StatelessCall[]): Record<string, unknown> {
@@ -58,7 +58,10 @@ function operationOf({ call, summary, description, example, request, answer }: S
     tags: ["calls"],
     summary,
     description,
-    parameters: [{ $ref: "#/components/parameters/RequestId" }],
+    parameters: [
+      { $ref: "#/components/parameters/RequestId" },
+      { $ref: "#/components/parameters/Timeout" },
+    ],
     requestBody: {
       required: true,
       content: bothEncodings(idOf(request), { example }),

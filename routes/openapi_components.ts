@@ -1,4 +1,5 @@
 /** What the OpenAPI document's operations refer to: schemas, parameters, headers. @module */
+import { LONGEST_TIMEOUT_MS } from "./admission.ts";
 import * as z from "zod";
 
 /** Tensors are checked by code; this is what the code takes. */
@@ -55,8 +56,17 @@ export function sharedComponents(): Record<string, unknown> {
       RequestId: {
         name: "X-Request-Id",
         in: "header",
-        description: "The caller's own id of the request; made up where absent",
-        schema: requestId,
+        description: "The caller's own id of the request: 1 to 255 letters, digits, -, _ or =; " +
+          "where it is another or absent, one is made up",
+        schema: { type: "string" },
+      },
+      Timeout: {
+        name: "Curvd-Timeout-Ms",
+        in: "header",
+        description:
+          "The answer is of no use later: it is refused at once (429) where that can be " +
+          "foreseen, given up (504) where not. A change of a session that was begun is finished",
+        schema: { type: "integer", minimum: 1, maximum: LONGEST_TIMEOUT_MS },
       },
     },
     headers: {

@@ -36,6 +36,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, titl
   "device-lost": [503, "The device was lost"],
   "draining": [503, "The server is stopping"],
   "not-ready": [503, "A part of the server is not ready"],
+  "deadline-exceeded": [504, "The answer would come too late"],
   "store-full": [507, "The store is full"],
   "store-damaged": [500, "The store is damaged"],
 };

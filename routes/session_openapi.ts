@@ -34,10 +34,12 @@ const FILE = {
   [MEDIA_TYPES.safetensors]: { schema: { $ref: "#/components/schemas/Safetensors" } },
 };
 
-const READ_PROBLEMS = [404, 406, 500, 503];
+const TIMEOUT = { $ref: "#/components/parameters/Timeout" };
+
+const READ_PROBLEMS = [404, 406, 422, 429, 500, 503, 504];
 /** `?dtype` may not be offered or may overflow; there may be nothing to read yet. */
-const TENSOR_PROBLEMS = [404, 406, 409, 422, 500, 503];
-const CHANGE_PROBLEMS = [400, 404, 406, 409, 412, 413, 415, 422, 500, 503, 507];
+const TENSOR_PROBLEMS = [404, 406, 409, 422, 429, 500, 503, 504];
+const CHANGE_PROBLEMS = [400, 404, 406, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507];
 
 /** Paths of sessions, by pattern. */
 export function sessionPaths(makers: Makers): Record<string, Record<string, unknown>> {
@@ -118,6 +120,7 @@ function operationOf(
     summary,
     parameters: [
       ...(path === "" ? [] : [ID]),
+      TIMEOUT,
       ...(changes ? [KEY] : []),
       ...(changes && path !== "" ? [IF_MATCH] : []),
       ...(call === "factors" ? [DTYPE, SYMMETRIC] : []),

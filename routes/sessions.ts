@@ -5,6 +5,7 @@
  */
 import { type Context, Hono } from "hono";
 import { type Document, type Output, validate } from "@/wire/mod.ts";
+import { waitedMs } from "./admission.ts";
 import { writeDocument } from "./document.ts";
 import { sessionsOf } from "./namespace.ts";
 import { encodingOfAnswer } from "./negotiation.ts";
@@ -13,7 +14,7 @@ import { checkpointRoutes } from "./session_checkpoint.ts";
 import { eventsHandler } from "./session_events.ts";
 import { preconditionerHandler } from "./session_preconditioner.ts";
 import { headersOf, outputOf, receive, type SessionServices, targetOf } from "./session_request.ts";
-import { serverTiming, timingOf } from "./stateless.ts";
+import { countWait, serverTiming, timingOf } from "./stateless.ts";
 
 export function sessionRoutes(services: SessionServices): Hono {
   const app = new Hono({ strict: false });
@@ -48,6 +49,7 @@ function handlerOf({ call, request }: SessionRoute, services: SessionServices) {
       ...targetOf(c),
       ...headersOf(c, received.digest),
     });
+    countWait(answer, waitedMs(c));
     const output = (valid.output as Output | undefined) ?? outputOf(c);
     const response = await writeDocument(c, answer, codec, received.answerIn, output, {
       ...(answer.revision === undefined ? {} : { etag: `"${answer.revision}"` }),

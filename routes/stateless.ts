@@ -15,6 +15,7 @@ import {
   PLAIN_OUTPUT,
   validate,
 } from "@/wire/mod.ts";
+import { inTurn, waitedMs } from "./admission.ts";
 import { readDocument, writeDocument } from "./document.ts";
 import { problemOf } from "./problem.ts";
 
@@ -54,7 +55,8 @@ export function handlerOf({ call, request }: StatelessCall, services: CallServic
     const valid = validate(request, document);
     const receivedMs = performance.now() - started;
 
-    const answer = await compute.call(call, valid, { signal: c.req.raw.signal });
+    const answer = await inTurn(c, (signal) => compute.call(call, valid, { signal }));
+    countWait(answer, waitedMs(c));
     const named = withProblems(answer, c.get("requestId"));
     return await writeDocument(c, named, codec, answerIn, valid.output ?? PLAIN_OUTPUT, {
       "server-timing": serverTiming({ receive_ms: receivedMs, ...timingOf(answer) }),
@@ -71,6 +73,14 @@ function withProblems(answer: Document, instance: string): Document {
     return [name, { ...layer, error: problemOf(error, instance) }] as const;
   });
   return { ...answer, layers: Object.fromEntries(layers) };
+}
+
+/** Adds what a request waited for its turn to what it waited at the device. */
+export function countWait({ timing }: Document, ms: number): void {
+  if (timing === undefined) return;
+  const stages = timing as Record<string, number>;
+  stages.wait_ms = (stages.wait_ms ?? 0) + ms;
+  stages.total_ms = (stages.total_ms ?? 0) + ms;
 }
 
 /** A document's timing, by stage. */

@@ -32,6 +32,8 @@ export interface Config {
   readonly data: string;
   /** What sessions may take of the device, all together. */
   readonly memoryBytes: number;
+  /** What may be in the server at a time: requests, and the bytes that they take together. */
+  readonly queue: { readonly requests: number; readonly bytes: number };
   readonly log: LogSettings;
   /** Whether npx started this process: then its parents' end is this process's too. */
   readonly isUnderNpx: boolean;
@@ -104,6 +106,16 @@ const SETTINGS = {
     fallback: "4096",
     meaning: "memory of the device that sessions may take, in MiB; others wait in the store",
   },
+  queue: {
+    name: "CURVD_QUEUE",
+    fallback: "256",
+    meaning: "requests that may wait or be at work at a time; further ones get 429",
+  },
+  queueMb: {
+    name: "CURVD_QUEUE_MB",
+    fallback: "2048",
+    meaning: "memory that these may take together, in MiB",
+  },
   log: {
     name: "CURVD_LOG",
     fallback: "auto",
@@ -150,6 +162,10 @@ export function readConfig(lookup: Lookup = Deno.env.get): Config {
     maxCheckpointBytes: integer(SETTINGS.maxCheckpointMb, textOf, 1, 4096) * 2 ** 20,
     data: path(SETTINGS.data, textOf),
     memoryBytes: integer(SETTINGS.memoryMb, textOf, 1, 1_048_576) * 2 ** 20,
+    queue: {
+      requests: integer(SETTINGS.queue, textOf, 1, 65_536),
+      bytes: integer(SETTINGS.queueMb, textOf, 1, 1_048_576) * 2 ** 20,
+    },
     log: {
       format: oneOf(SETTINGS.log, textOf, LOG_FORMATS),
       level: oneOf(SETTINGS.logLevel, textOf, LOG_LEVELS),

@@ -26,6 +26,7 @@ export type ErrorCode =
   | "conflict"
   | "precondition-failed"
   | "queue-full"
+  | "deadline-exceeded" // the client's own, Curvd-Timeout-Ms
   | "misdirected"
   | "unauthorized"
   | "forbidden" // a key without the scope, a foreign web page

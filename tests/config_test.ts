@@ -22,6 +22,7 @@ Deno.test("without settings curvd listens on 127.0.0.1:5322 and chooses its engi
     maxCheckpointBytes: 2048 * 2 ** 20,
     data: "./data",
     memoryBytes: 4096 * 2 ** 20,
+    queue: { requests: 256, bytes: 2048 * 2 ** 20 },
     log: { format: "auto", level: "info" },
     isUnderNpx: false,
   });
@@ -57,6 +58,7 @@ Deno.test("settings are read, and an empty one counts as absent", () => {
     maxCheckpointBytes: 3 * 2 ** 20,
     data: "/var/lib/curvd",
     memoryBytes: 5 * 2 ** 20,
+    queue: { requests: 256, bytes: 2048 * 2 ** 20 },
     log: { format: "json", level: "debug" },
     isUnderNpx: true,
   });

@@ -9,6 +9,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   sessions: ["curvature", "linalg", "engine", "wire"],
   compute: ["sessions", "curvature", "linalg", "engine", "wire"],
   wire: [],
+  admission: [],
   trainer: ["wire"],
   datasets: [],
   mnist: ["datasets"],
@@ -17,7 +18,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   training: ["trainer", "networks", "mnist", "datasets", "engine", "wire"],
   demo: ["training", "trainer", "engine"],
   keys: [],
-  routes: ["compute", "sessions", "wire", "keys", "mnist"],
+  routes: ["admission", "compute", "sessions", "wire", "keys", "mnist"],
 };
 const FREE = ["@/errors.ts", "@/log.ts"];
 const ROOT = new URL("../", import.meta.url);

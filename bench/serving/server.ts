@@ -30,7 +30,7 @@ export async function startServer(
     if (done) throw new Error(`The server ended before it listened: ${said}`);
     const url = /listens on (http:\/\/\S+?),/.exec(said += value)?.[1];
     if (!url) continue;
-    lines.releaseLock();
+    drain(lines); // a full pipe would hold the server up at its next line of log
     const device = await (await fetch(`${url}/v1/device`)).json();
     return {
       url,
@@ -43,4 +43,8 @@ export async function startServer(
       },
     };
   }
+}
+
+async function drain(lines: ReadableStreamDefaultReader<string>): Promise<void> {
+  while (!(await lines.read()).done);
 }

@@ -27,7 +27,22 @@ const LAST_RESTART_MS = 30_000;
 export type OpenWorker = () => Worker;
 
 function openComputeWorker(): Worker {
-  return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  return new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    // neither files nor network; FFI is the BLAS
+    deno: {
+      permissions: {
+        ffi: "inherit",
+        read: false,
+        write: false,
+        net: false,
+        env: false,
+        run: false,
+        sys: false,
+        import: false,
+      },
+    },
+  });
 }
 
 /**
@@ -120,11 +135,11 @@ class ComputeClient implements Compute {
     request: Document,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Document> {
-    if (signal?.aborted) throw new CurvdError("aborted", "The client left");
+    if (signal?.aborted) throw reasonOf(signal);
     const { id, answer } = this.#open();
     const onAbort = () => {
       this.#post({ type: "abort", id });
-      this.#settle(id)?.reject(new CurvdError("aborted", "The client left"));
+      this.#settle(id)?.reject(reasonOf(signal!));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
@@ -239,4 +254,9 @@ class ComputeClient implements Compute {
   #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {
     this.#worker?.postMessage(message, transfer);
   }
+}
+
+/** Why nobody waits any more, in the domain's words. */
+function reasonOf({ reason }: AbortSignal): CurvdError {
+  return reason instanceof CurvdError ? reason : new CurvdError("aborted", "The client left");
 }

@@ -19,7 +19,7 @@ export const TIMING = { wait_ms: 0.1, compute_ms: 2, read_ms: 0.5, total_ms: 2.6
 /** An answer to `inverses`: A_inv as large as asked, filled with one value. */
 export function inverseAnswer(d = 2, value = 0.1): Document {
   const A_inv = tensorOf([d, d], new Float32Array(d * d).fill(value));
-  return { layers: { fc1: { A_inv, pi: 1 } }, timing: TIMING, warnings: [] };
+  return { layers: { fc1: { A_inv, pi: 1 } }, timing: { ...TIMING }, warnings: [] };
 }
 
 export type Answering = (

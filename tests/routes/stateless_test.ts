@@ -22,6 +22,14 @@ const inversesFile = () =>
     damping: 0.1,
   });
 
+/** The Worker's times, and what the request waited for its turn before. */
+function expectTiming({ wait_ms, total_ms, ...rest }: Record<string, number>): void {
+  const queued = wait_ms - TIMING.wait_ms;
+  ok(queued >= 0 && queued < 1000, `${queued}`);
+  ok(Math.abs(total_ms - TIMING.total_ms - queued) < 1e-9);
+  deepEqual(rest, { compute_ms: TIMING.compute_ms, read_ms: TIMING.read_ms });
+}
+
 const post = (
   app: ReturnType<typeof appWith>,
   body: BodyInit,
@@ -40,11 +48,12 @@ Deno.test("a JSON request is answered in JSON, tensors as the fewest digits", as
   match(response.headers.get("x-request-id")!, /^[\w-]+$/);
   const text = await response.text();
   equal(response.headers.get("content-length"), String(text.length));
-  deepEqual(JSON.parse(text), {
+  const { timing, ...rest } = JSON.parse(text);
+  deepEqual(rest, {
     layers: { fc1: { A_inv: [[0.1, 0.1], [0.1, 0.1]], pi: 1 } },
-    timing: TIMING,
     warnings: [],
   });
+  expectTiming(timing);
   ok(!text.includes("0.10000000149"));
   deepEqual(seen.layers!.fc1.A, tensorOf([2, 2], Float32Array.of(2, 0, 0, 3)));
   equal(seen.damping, 0.1);
@@ -57,11 +66,9 @@ Deno.test("a safetensors request is answered in safetensors, also as octet-strea
     equal(response.headers.get("content-type"), SAFETENSORS);
     const { tensors, metadata } = decodeSafetensors(await response.bytes());
     deepEqual(tensors.get("fc1.A_inv")!.shape, [2, 2]);
-    deepEqual(JSON.parse(metadata.get("document")!), {
-      layers: { fc1: { pi: 1 } },
-      timing: TIMING,
-      warnings: [],
-    });
+    const { timing, ...rest } = JSON.parse(metadata.get("document")!);
+    deepEqual(rest, { layers: { fc1: { pi: 1 } }, warnings: [] });
+    expectTiming(timing);
   }
 });
 
@@ -102,7 +109,7 @@ Deno.test("Server-Timing tells what the answer's timing tells, and the receiving
   const response = await post(appWith(), INVERSES);
   match(
     response.headers.get("server-timing")!,
-    /^receive;dur=[\d.]+, wait;dur=0\.10, compute;dur=2\.00, read;dur=0\.50, total;dur=2\.60$/,
+    /^receive;dur=[\d.]+, wait;dur=[\d.]+, compute;dur=2\.00, read;dur=0\.50, total;dur=[\d.]+$/,
   );
   await response.body?.cancel();
 });

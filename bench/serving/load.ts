@@ -1,0 +1,79 @@
+/**
+ * Load on a server: clients that ask, wait for the answer and ask again, or that ask at a rate whatever comes back.
+ *
+ * On `node:http`, with connections kept: `fetch` of the generator would cost more than small requests cost the server.
+ *
+ * @module
+ */
+import { Agent, request as httpRequest } from "node:http";
+
+export interface Shot {
+  readonly url: string;
+  readonly body?: Uint8Array<ArrayBuffer>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One answer. */
+export interface Answer {
+  readonly status: number;
+  readonly milliseconds: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly bytes: number;
+}
+
+export class Client {
+  readonly #agent: Agent;
+
+  constructor(connections: number) {
+    this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
+
+  send({ url, body, headers = {} }: Shot): Promise<Answer> {
+    const begun = performance.now();
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(url, {
+        agent: this.#agent,
+        method: body ? "POST" : "GET",
+        headers: { ...headers, ...(body ? { "content-length": String(body.length) } : {}) },
+      }, (response) => {
+        let bytes = 0;
+        response.on("data", (chunk: Uint8Array) => bytes += chunk.length);
+        response.on("error", reject);
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            milliseconds: performance.now() - begun,
+            bytes,
+          }));
+      });
+      request.on("error", reject);
+      request.end(body);
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** So many clients, each with one request at a time, for so long. @returns the answers, as they came. */
+export async function closedLoop(
+  shot: Shot,
+  { clients, seconds }: { clients: number; seconds: number },
+): Promise<Answer[]> {
+  const client = new Client(clients);
+  const answers: Answer[] = [];
+  const until = performance.now() + 1000 * seconds;
+  await Promise.all(Array.from({ length: clients }, async () => {
+    while (performance.now() < until) answers.push(await client.send(shot));
+  }));
+  client.close();
+  return answers;
+}
+
+/** The value that a share of the answers do not exceed, ms. */
+export function percentile(milliseconds: readonly number[], share: number): number {
+  const sorted = milliseconds.toSorted((a, b) => a - b);
+  return Number((sorted[Math.floor(share * (sorted.length - 1))] ?? NaN).toFixed(2));
+}

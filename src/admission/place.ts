@@ -1,0 +1,105 @@
+/**
+ * A request's place in the server, from its headers to the end of its answer.
+ *
+ * @module
+ */
+import { CurvdError } from "@/errors.ts";
+import type { Priority, Waiter } from "./waiting_line.ts";
+
+/** What a place asks of those who gave it. */
+export interface Usher {
+  /** @returns when the place's turn has come. */
+  awaitTurn(place: Place): Promise<void>;
+  endTurn(place: Place): void;
+  leave(place: Place): void;
+}
+
+export interface PlaceFacts extends Waiter {
+  readonly kind: string;
+  /** Memory that is held for it. */
+  readonly reservedBytes: number;
+  readonly priority: Priority;
+}
+
+export class Place implements Waiter {
+  readonly who: string;
+  readonly priority: Priority;
+  readonly lane?: string;
+  readonly expectedMs: number;
+  readonly bytes: number;
+  readonly kind: string;
+  readonly reservedBytes: number;
+  /** Milliseconds it has waited for its turn. */
+  waitedMs = 0;
+  /** When its turn began. */
+  begunAt = NaN;
+
+  readonly #usher: Usher;
+  readonly #gone = new AbortController();
+  #isLeft = false;
+  #isAhead = true;
+  readonly #unwatch: () => void;
+
+  /**
+   * @param client aborted when the client leaves.
+   * @param deadlineMs from now; then the work is given up.
+   */
+  constructor(
+    facts: PlaceFacts,
+    usher: Usher,
+    client: AbortSignal | undefined,
+    deadlineMs?: number,
+  ) {
+    this.who = facts.who;
+    this.priority = facts.priority;
+    this.lane = facts.lane;
+    this.expectedMs = facts.expectedMs;
+    this.bytes = facts.bytes;
+    this.kind = facts.kind;
+    this.reservedBytes = facts.reservedBytes;
+    this.#usher = usher;
+    const leave = () => this.#gone.abort(new CurvdError("aborted", "The client left"));
+    client?.addEventListener("abort", leave, { once: true });
+    const timer = deadlineMs === undefined ? undefined : setTimeout(() => {
+      const late = `The answer was not there within ${deadlineMs} ms`;
+      this.#gone.abort(new CurvdError("deadline-exceeded", late, { limit: deadlineMs }));
+    }, deadlineMs);
+    this.#unwatch = () => {
+      client?.removeEventListener("abort", leave);
+      clearTimeout(timer);
+    };
+  }
+
+  /** Aborted with a {@linkcode CurvdError} when the client leaves or the deadline passes. */
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Does work when its turn has come. @throws CurvdError `aborted`, `deadline-exceeded`, and what the work throws. */
+  async work<T>(work: () => Promise<T>): Promise<T> {
+    const came = performance.now();
+    this.signal.throwIfAborted();
+    await this.#usher.awaitTurn(this);
+    this.waitedMs = performance.now() - came;
+    try {
+      return await work();
+    } finally {
+      this.#usher.endTurn(this);
+    }
+  }
+
+  /** What it was expected to take, the first time it is asked; then it is ahead of nobody any more. */
+  takeExpected(): number {
+    const expected = this.#isAhead ? this.expectedMs : 0;
+    this.#isAhead = false;
+    return expected;
+  }
+
+  /** Gives back whatever it still holds. */
+  leave(): void {
+    if (this.#isLeft) return;
+    this.#isLeft = true;
+    this.#unwatch();
+    this.#usher.leave(this);
+  }
+}
