@@ -2,7 +2,7 @@
  * An inference request as the native call's own request.
  *
  * Only its JSON is read here; the tensors' bytes stay on the socket until the native handler asks
- * for them, so that its limits, admission and deadline hold for both protocols.
+ * for them, so that its limits hold for both protocols.
  *
  * @module
  */
@@ -29,8 +29,7 @@ export async function nativeRequest(
   encodingOfBody(headers); // refuses a compressed body before it is taken for JSON
 
   const { head, rest, restBytes } = await split(raw);
-  const { start, form, timeoutMs } = readInferenceHead(head);
-  if (timeoutMs !== undefined) headers.set("curvd-timeout-ms", String(timeoutMs));
+  const { start, form } = readInferenceHead(head);
   if (restBytes === undefined) headers.delete("content-length");
   else {
     const startBytes = start.reduce((sum, part) => sum + part.length, 0);
@@ -57,12 +56,21 @@ async function split(raw: Request): Promise<Split> {
       restBytes: 0,
     };
   }
-  const headBytes = /^\d{1,15}$/.test(declaredHead) ? Number(declaredHead) : NaN;
-  if (!(headBytes <= MAX_HEAD_BYTES)) {
+  if (!/^\d{1,15}$/.test(declaredHead)) {
+    throw new CurvdError(
+      "malformed-body",
+      "Inference-Header-Content-Length must be an integer ≥ 0",
+      {
+        value: declaredHead,
+      },
+    );
+  }
+  const headBytes = Number(declaredHead);
+  if (headBytes > MAX_HEAD_BYTES) {
     throw new CurvdError(
       "body-too-large",
-      `The JSON of a request may have ${MAX_HEAD_BYTES} bytes`,
-      { value: declaredHead, limit: MAX_HEAD_BYTES },
+      `The JSON of a request may have ${MAX_HEAD_BYTES} bytes, not ${headBytes}`,
+      { value: headBytes, limit: MAX_HEAD_BYTES },
     );
   }
   const chunks = chunksOf(raw);

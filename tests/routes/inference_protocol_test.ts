@@ -93,6 +93,11 @@ Deno.test("refusals are the native ones, said as {error}", async () => {
       /JSON should have 9999 bytes, the body ends after \d+/,
     ],
     [
+      infer(() => inverseAnswer(), REQUEST, null, { headers: { [HEAD_LENGTH]: "-1" } }),
+      400,
+      /must be an integer/,
+    ],
+    [
       infer(() => inverseAnswer(), REQUEST, null, { headers: { [HEAD_LENGTH]: "2000000" } }),
       413,
       /1048576 bytes/,

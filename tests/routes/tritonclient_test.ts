@@ -1,23 +1,21 @@
 /** The real tritonclient of PyPI against a real server. */
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
-import { startServer } from "../../src/demo/server.ts";
+import { startServer } from "../../src/training/server.ts";
 
 const SCRIPT = new URL("./python/tritonclient_calls.py", import.meta.url).pathname;
-/** A Python that has it, such as a virtual environment's. */
-const PYTHON = Deno.env.get("CURVD_TEST_PYTHON") ?? "python3";
 
-const { success: hasClient } = await new Deno.Command(PYTHON, {
+const { success: hasClient } = await new Deno.Command("python3", {
   args: ["-c", "import tritonclient.http"],
   stderr: "null",
 }).output().catch(() => ({ success: false }));
-if (!hasClient) console.warn(`NOT TESTED: tritonclient against /v2; ${PYTHON} has no tritonclient`);
+if (!hasClient) console.warn("NOT TESTED: tritonclient against /v2; python3 has no tritonclient");
 
 Deno.test({
   name: "tritonclient sends tensors, parameters and deadlines, and reads answers and refusals",
   ignore: !hasClient,
   fn: async () => {
     const server = await startServer();
-    const { code, stdout, stderr } = await new Deno.Command(PYTHON, {
+    const { code, stdout, stderr } = await new Deno.Command("python3", {
       args: [SCRIPT, new URL(server.url).host],
       stdout: "piped",
       stderr: "piped",

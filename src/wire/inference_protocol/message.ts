@@ -61,7 +61,6 @@ export const InferenceRequest = z.strictObject({
   parameters: z.looseObject({
     document: z.string().optional().describe("the document without its tensors, as JSON"),
     binary_data_output: z.boolean().optional().describe("binary_data of outputs that say nothing"),
-    timeout: z.int().min(1).optional().describe("microseconds"),
   }).optional().describe("fields of the document, such as damping"),
   inputs: z.array(input),
   outputs: z.array(z.strictObject({

@@ -32,7 +32,6 @@ export interface InferenceDocument {
   /** The file up to the bytes that follow the head in the request's body. */
   readonly start: Parts;
   readonly form: InferenceForm;
-  readonly timeoutMs?: number;
 }
 
 type Input = InferenceRequest["inputs"][number];
@@ -47,8 +46,7 @@ type Input = InferenceRequest["inputs"][number];
 export function readInferenceHead(head: Uint8Array): InferenceDocument {
   checkJsonLimits(head);
   const request = validate(InferenceRequest, parseJson(head));
-  const { document, binary_data_output: isBinary = false, timeout, ...fields } =
-    request.parameters ?? {};
+  const { document, binary_data_output: isBinary = false, ...fields } = request.parameters ?? {};
   const form = {
     id: request.id,
     outputs: request.outputs?.map(({ name, parameters }) => ({
@@ -58,11 +56,7 @@ export function readInferenceHead(head: Uint8Array): InferenceDocument {
     isBinary,
   };
   const metadata = { document: JSON.stringify(documentOf(fields, document)) };
-  return {
-    start: fileStart(metadata, request.inputs),
-    form,
-    ...(timeout === undefined ? {} : { timeoutMs: Math.ceil(timeout / 1000) }),
-  };
+  return { start: fileStart(metadata, request.inputs), form };
 }
 
 /** Header, then the bytes of the tensors that came as JSON. */

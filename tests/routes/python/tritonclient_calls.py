@@ -77,7 +77,7 @@ update = client.infer(
     "updates",
     batch,
     parameters={"document": json.dumps({**layers, "damping": 0.1, "damping_rule": "plain"})},
-    timeout=30_000_000,
+    headers={"Curvd-Timeout-Ms": "30000"},
 ).as_numpy("fc.update")
 inverses = [np.linalg.inv(x.T @ x / 40 + 0.1 * np.eye(x.shape[1])) for x in (g, a)]
 expected_update = inverses[0] @ (g.T @ a) @ inverses[1]
