@@ -7,7 +7,7 @@
  * @module
  */
 export * from "./tensor.ts";
-export { ANSWERED_TENSOR_FIELDS, SYMMETRIC_FIELDS } from "./fields.ts";
+export { ANSWERED_TENSOR_FIELDS } from "./fields.ts";
 export { packedSide, unpackSymmetric } from "./packed.ts";
 export { type Encoding, MEDIA_TYPES } from "./encoding.ts";
 export { decodeDocument } from "./decode_document.ts";

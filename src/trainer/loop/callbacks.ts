@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CustomCallback, CustomCallbackArgs, LayersModel, Logs } from "@tensorflow/tfjs";
+import type { Callback, CustomCallbackArgs, LayersModel, Logs } from "@tensorflow/tfjs";
 
 /** A callback object (`tf.callbacks.earlyStopping()`), functions by name, or several of either. */
 export type Callbacks =
@@ -11,13 +11,13 @@ export type Callbacks =
   | CustomCallbackArgs
   | readonly (CallbackObject | CustomCallbackArgs)[];
 
-/** What TensorFlow.js's own callback classes have in common. */
-type CallbackObject =
-  & Pick<
-    CustomCallback,
-    "onTrainBegin" | "onTrainEnd" | "onEpochBegin" | "onEpochEnd" | "onBatchBegin" | "onBatchEnd"
-  >
-  & { setModel?(model: LayersModel): void; setParams?(params: Record<string, unknown>): void };
+/** What tells TensorFlow.js's own callback classes; their hooks have the names of the functions. */
+interface CallbackObject {
+  setModel(model: Container): void;
+  setParams(params: Record<string, unknown>): void;
+}
+
+type Container = Parameters<Callback["setModel"]>[0];
 
 type Hook =
   | "onTrainBegin"
@@ -46,8 +46,9 @@ export class CallbackList {
       },
     });
     for (const callback of this.#callbacks) {
-      if ("setParams" in callback) callback.setParams?.(params as never);
-      if ("setModel" in callback) callback.setModel?.(stoppable as never);
+      if (!("setModel" in callback)) continue;
+      callback.setParams(params);
+      callback.setModel(stoppable);
     }
   }
 
@@ -59,7 +60,9 @@ export class CallbackList {
   /** Calls a hook of every callback, and waits for each. */
   async call(hook: Hook, ...args: [Logs] | [number, Logs]): Promise<void> {
     for (const callback of this.#callbacks) {
-      const own = callback[hook] as ((...args: unknown[]) => unknown) | undefined;
+      const own = (callback as CustomCallbackArgs)[hook] as
+        | ((...args: unknown[]) => unknown)
+        | undefined;
       await own?.apply(callback, args);
     }
   }

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { keep } from "@tensorflow/tfjs";
 import { disposeStatistics, type LayerBlock, type Statistics } from "../capture/mod.ts";
 import type { CurvdSession } from "../client/mod.ts";
 import { newKey } from "../client/session.ts";
@@ -81,6 +82,10 @@ export class LocalCurvature implements Curvature {
     const isLeftOut = asynchronous && onLate !== "wait" && this.#waiting > 0;
     if (isLeftOut || (this.link.isLost && onLost === "gradient")) {
       return disposeStatistics(statistics);
+    }
+    for (const { inputs, outputGradients } of statistics.layers.values()) {
+      keep(inputs); // model.fit steps inside a tidy
+      keep(outputGradients);
     }
     this.#enqueue(() => this.#job(step, statistics));
   }

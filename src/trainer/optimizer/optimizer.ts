@@ -23,7 +23,6 @@ import type { SessionRequest } from "@/wire/mod.ts";
 import type * as z from "zod";
 import {
   type BlockGradient,
-  disposeStatistics,
   ModelCapture,
   type Statistics,
   type StatisticsRequest,
@@ -162,9 +161,9 @@ export class CurvatureOptimizer extends Optimizer {
     returnCost = false,
     varList?: Variable[],
   ): Scalar | null {
-    const step = this.iterations;
+    const curvature = this.#localNow();
     const { loss, gradients, statistics } = this.#differentiate(f, varList);
-    this.#applyNow(step, gradients, statistics);
+    this.#applyNow(curvature, gradients, statistics);
     if (returnCost) return loss;
     loss.dispose();
     return null;
@@ -177,13 +176,14 @@ export class CurvatureOptimizer extends Optimizer {
    * @throws RangeError as {@linkcode minimize}.
    */
   override applyGradients(gradients: NamedTensorMap | NamedTensor[]): void {
+    const curvature = this.#localNow();
     const named = Array.isArray(gradients)
       ? Object.fromEntries(gradients.map(({ name, tensor }) => [name, tensor]))
       : gradients;
     const own = Object.fromEntries(
       Object.entries(named).map(([name, tensor]) => [name, tensor.clone()]),
     );
-    this.#applyNow(this.iterations, own, null);
+    this.#applyNow(curvature, own, null);
   }
 
   /** The number of steps, then velocities; these stay the optimizer's. */
@@ -355,20 +355,17 @@ export class CurvatureOptimizer extends Optimizer {
     this.#descent.step(alongGradient);
   }
 
-  #applyNow(step: number, gradients: NamedTensorMap, statistics: Statistics | null): void {
-    const local = this.#localNow();
-    if (!local) {
-      dispose(gradients);
-      if (statistics) disposeStatistics(statistics);
-      throw new RangeError(
-        "Cannot step without waiting for the server: minimize, applyGradients and model.fit need mode " +
-          '"local" with asynchronous: true and onLate "stale" or "gradient"; step() works in every mode',
-      );
-    }
+  /** A step with what is here; takes over gradients and statistics. */
+  #applyNow(
+    curvature: LocalCurvature,
+    gradients: NamedTensorMap,
+    statistics: Statistics | null,
+  ): void {
+    const step = this.iterations;
     const asked = this.#ask(step, gradients, statistics);
     const ask = { ...asked, learningRate: this.settings.learningRate(step) };
-    if (statistics) local.observe(ask);
-    const answer = local.now(ask);
+    if (statistics) curvature.observe(ask);
+    const answer = curvature.now(ask);
     this.#descend(step, asked.penalized, answer);
     asked.dispose();
     if (answer) {
@@ -380,12 +377,18 @@ export class CurvatureOptimizer extends Optimizer {
     this.incrementIterations();
   }
 
-  /** The curvature for steps that cannot wait; null where the options have it wait. */
-  #localNow(): LocalCurvature | null {
+  /** The curvature for steps that cannot wait. @throws RangeError where the options have it wait. */
+  #localNow(): LocalCurvature {
     const { asynchronous, onLate } = this.settings;
-    if (!asynchronous || onLate === "wait") return null;
-    if (this.#curvature instanceof AutomaticCurvature) return this.#curvature.asLocal();
-    return this.#curvature instanceof LocalCurvature ? this.#curvature : null;
+    const curvature = this.#curvature;
+    if (asynchronous && onLate !== "wait") {
+      if (curvature instanceof AutomaticCurvature) return curvature.asLocal();
+      if (curvature instanceof LocalCurvature) return curvature;
+    }
+    throw new RangeError(
+      "Cannot step without waiting for the server: minimize, applyGradients and model.fit need mode " +
+        '"local" with asynchronous: true and onLate "stale" or "gradient"; step() works in every mode',
+    );
   }
 
   /** Whether a step's success is told to the server, for Levenberg–Marquardt damping. */
