@@ -3,7 +3,8 @@
  *
  * `deno task serve` starts this file first, and the server with what it prints. A setting that asks for another folder,
  * address or file thus moves the permission with it. Not narrowed is FFI: whoever may call one library of the system can
- * reach them all, so that it is given whole or (`CURVD_BLAS=off`) not at all.
+ * reach them all, so that it is given whole or (`CURVD_BLAS=off`) not at all. Each Worker is given only its part where it
+ * is started: computing FFI, the store its folder, decoding nothing.
  *
  * @module
  */

@@ -70,6 +70,19 @@ Deno.test("with its flags a process can read, write, reach and start nothing els
   await Deno.remove(data, { recursive: true });
 });
 
+Deno.test("no Worker has the rights of the thread that starts it: one has FFI, one the store, one none", () => {
+  const rights = ["compute/client.ts", "sessions/store_process.ts", "wire/codec.ts"].map((file) => {
+    const source = Deno.readTextFileSync(new URL(`src/${file}`, ROOT));
+    equal(source.match(/new Worker\(/g)?.length, 1, file);
+    return /new Worker\([^;]*deno: \{ permissions: (.*) \},?.*\n/.exec(source)?.[1];
+  });
+  deepEqual(rights, [
+    '{ ffi: "inherit" }',
+    'isMemory ? "none" : { read: [folder], write: [folder] }',
+    '"none"',
+  ]);
+});
+
 /** A command of the shell, begun. */
 function shell(line: string, env: Record<string, string>): Deno.ChildProcess {
   return new Deno.Command("sh", {

@@ -30,7 +30,10 @@ export async function startStore(folder: string, settings?: LogSettings): Promis
   const isMemory = folder === ":memory:";
   if (!isMemory) await Deno.mkdir(folder, { recursive: true });
   const path = isMemory ? folder : `${folder}/${FILE}`;
-  const worker = new Worker(new URL("./store_worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(new URL("./store_worker.ts", import.meta.url), {
+    type: "module",
+    deno: { permissions: isMemory ? "none" : { read: [folder], write: [folder] } },
+  });
   const post = (message: ToStoreWorker, transfer: Transferable[] = []) =>
     worker.postMessage(message, transfer);
   const opened = Promise.withResolvers<void>();

@@ -68,7 +68,10 @@ export class Codec {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL("./codec_worker.ts", import.meta.url), { type: "module" });
+    const worker = new Worker(new URL("./codec_worker.ts", import.meta.url), {
+      type: "module",
+      deno: { permissions: "none" }, // it reads what anybody sent
+    });
     worker.addEventListener("message", ({ data }: MessageEvent<FromCodec>) => {
       const answer = this.#waiting.get(data.id);
       this.#waiting.delete(data.id);
