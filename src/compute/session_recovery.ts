@@ -7,7 +7,14 @@
  * @module
  */
 import { keep } from "@tensorflow/tfjs-core";
-import { type Head, stateOf, type Store, tensorsOf } from "@/sessions/mod.ts";
+import {
+  type Head,
+  type SessionState,
+  stateOf,
+  type Store,
+  tensorsOf,
+  withLayers,
+} from "@/sessions/mod.ts";
 import { decodeDocument } from "@/wire/mod.ts";
 import { damaged, withLastUpdates } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
@@ -52,6 +59,7 @@ export async function recover(
     if (head.state.revision !== revision) {
       throw damaged(id, `its log ends at revision ${revision} of ${head.state.revision}`);
     }
+    live.state = withDiagnostics(live.state, head);
   } catch (error) {
     release(live);
     throw error;
@@ -61,6 +69,16 @@ export async function recover(
   live.log.bytes = rest.reduce((sum, { bytes }) => sum + bytes, 0);
   live.durableRevision = live.state.revision;
   return live;
+}
+
+/** What was found out of a basis that the log has is not found out again: the head says it. */
+function withDiagnostics(state: SessionState, head: Head): SessionState {
+  return withLayers(
+    state,
+    head.state.layers.map(({ name, diagnostics }) =>
+      [name, { ...state.layers.get(name)!, diagnostics }] as const
+    ),
+  );
 }
 
 /** An entry as the store has it. */
