@@ -14,7 +14,7 @@ import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
 import { debtOf } from "./session_background.ts";
 import type { HostContext } from "./session_context.ts";
-import { Journal } from "./session_journal.ts";
+import { Journal, type LogLimits } from "./session_journal.ts";
 import { keysOf, recalled } from "./session_keys.ts";
 import type { Live } from "./session_live.ts";
 import { move } from "./session_move.ts";
@@ -33,6 +33,8 @@ export interface HostOptions {
   readonly store: Store;
   /** All sessions in memory together may take this much of the device. */
   readonly budgetBytes: number;
+  /** How long a log may become. */
+  readonly logLimits?: LogLimits;
   /** Told of what happens to sessions. */
   readonly emit: HostContext["emit"];
   /** The queue of the device, where others use it too. */
@@ -54,10 +56,11 @@ export class SessionHost {
   readonly #door = oneAtATime();
 
   constructor(
-    { engine, store, budgetBytes, emit, device = oneAtATime(), together = device }: HostOptions,
+    { engine, store, budgetBytes, logLimits, emit, device = oneAtATime(), together = device }:
+      HostOptions,
   ) {
     this.#store = store;
-    const journal = this.#journal = new Journal(engine, store, device);
+    const journal = this.#journal = new Journal(engine, store, device, logLimits);
     const residents = this.#residents = new Residents(budgetBytes);
     this.#context = { engine, device, together, journal, residents, emit };
   }

@@ -23,8 +23,13 @@ import type { Live } from "./session_live.ts";
 import { SnapshotDraft } from "./session_snapshot.ts";
 import type { Turn } from "./turns.ts";
 
-const LOG_LIMIT_BYTES = 256 * 2 ** 20;
-const LOG_LIMIT_MS = 5000;
+/** A log beyond either, or beyond twice its session where that is more bytes, is replaced by a snapshot. */
+export interface LogLimits {
+  readonly bytes: number;
+  /** Of the work that replaying it takes. */
+  readonly milliseconds: number;
+}
+const LIMITS: LogLimits = { bytes: 256 * 2 ** 20, milliseconds: 5000 };
 
 /** An entry that is being written. */
 export interface Draft {
@@ -37,6 +42,7 @@ export class Journal {
     private readonly engine: Engine,
     private readonly store: Store,
     private readonly device: Turn,
+    private readonly limits = LIMITS,
   ) {}
 
   /** Begins to write an entry; {@linkcode append} or {@linkcode discard} ends it. */
@@ -79,8 +85,8 @@ export class Journal {
 
   /** Whether a snapshot is being written, or what was logged since the last is worth another. */
   owesSnapshot({ log: { bytes, milliseconds }, state, compaction }: Live): boolean {
-    return compaction !== null || bytes > Math.max(LOG_LIMIT_BYTES, 2 * bytesOf(state)) ||
-      milliseconds > LOG_LIMIT_MS;
+    return compaction !== null || bytes > Math.max(this.limits.bytes, 2 * bytesOf(state)) ||
+      milliseconds > this.limits.milliseconds;
   }
 
   /** Writes a piece of a snapshot between the calls. @throws CurvdError of the store; then none is begun. */

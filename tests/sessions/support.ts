@@ -15,6 +15,7 @@ import {
 } from "@/wire/mod.ts";
 import { createApp } from "../../routes/mod.ts";
 import { SessionHost } from "../../src/compute/session_host.ts";
+import type { LogLimits } from "../../src/compute/session_journal.ts";
 import type { SessionEvent } from "../../src/compute/session_protocol.ts";
 import { fakeCompute } from "../routes/fake_compute.ts";
 import { joined } from "../wire/bytes.ts";
@@ -56,9 +57,10 @@ export interface Client {
 export async function withSessions(
   engine: Engine,
   run: (client: Client) => Promise<void>,
-  { path = ":memory:", budgetBytes = Infinity, storeOf = (store) => store }: {
+  { path = ":memory:", budgetBytes = Infinity, logLimits, storeOf = (store) => store }: {
     path?: string;
     budgetBytes?: number;
+    logLimits?: LogLimits;
     /** What the host is to take for its store. */
     storeOf?: (store: Store) => Store;
   } = {},
@@ -73,6 +75,7 @@ export async function withSessions(
       engine,
       store: storeOf(new StoreClient(store.connect())),
       budgetBytes,
+      logLimits,
       emit: (session, event) => {
         events.push({ session, event });
         for (const watcher of watchers) watcher(session, event);
