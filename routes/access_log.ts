@@ -19,19 +19,19 @@ const SESSION = /^\/v1\/sessions\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:\/|$)/;
 /** Logs when the answer has left, or the client. */
 export const accessLog = createMiddleware<AppEnv>(async function logAccess(c, next) {
   const begun = performance.now();
+  const outgoing = c.env?.outgoing;
+  // listened for now: a client that dies in mid-upload closes it before it is answered
+  const closed = new Promise<void>((resolve) => outgoing?.once("close", resolve) ?? resolve());
   await next();
   const level = levelOf(c);
   if (!log.isEnabledFor(level)) return;
   const facts = factsOf(c);
-  const outgoing = c.env?.outgoing;
-  const write = () => {
+  closed.then(() => {
     const hasLeft = outgoing !== undefined && !outgoing.writableFinished;
     const ms = round(performance.now() - begun);
     const message = `${c.req.method} ${facts.route ?? "(no route)"} ${facts.status}`;
     log[level](message, { ...facts, ms, ...(hasLeft ? { client_left: true } : {}) });
-  };
-  if (outgoing === undefined) write();
-  else outgoing.once("close", write);
+  });
 });
 
 function levelOf(c: Context<AppEnv>): "debug" | "info" | "warning" {

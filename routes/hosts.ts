@@ -17,10 +17,10 @@ const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/;
 const MOST_KNOWN = 256;
 
 /**
- * @param names the server's own beside IP addresses and `localhost`, in lower case.
+ * @param names the server's own beside IP addresses and `localhost`.
  */
 export function refuseForeignHosts(names: readonly string[]) {
-  const own = new Set(["localhost", ...names]);
+  const own = new Set(["localhost", ...names.map((name) => name.toLowerCase())]);
   const known = new Set<string>();
 
   function expectOwn(host: string): void {

@@ -25,7 +25,7 @@ for (
   ]
 ) {
   Deno.test(`a request for ${host} is served where the server is called lab.example`, async () => {
-    equal(await statusOf(host, ["lab.example"]), 200);
+    equal(await statusOf(host, ["Lab.example"]), 200);
   });
 }
 
