@@ -8,6 +8,7 @@ import { startCompute } from "@/compute/mod.ts";
 import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchKeys } from "@/keys/mod.ts";
 import { configureLog, log } from "@/log.ts";
+import { metricsOf } from "@/observe/mod.ts";
 import { expectPermissions } from "@/permissions.ts";
 import { startStore } from "@/sessions/mod.ts";
 import { watchForShutdown } from "@/shutdown.ts";
@@ -39,6 +40,7 @@ async function serve(config: Config): Promise<void> {
   const compute = await startCompute(config, { store });
   const app = createApp({
     ...config,
+    metrics: metricsOf(compute),
     admission: new Admission(config.queue),
     compute,
     store,

@@ -7,6 +7,7 @@ import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { Admission } from "@/admission/mod.ts";
 import { CurvdError } from "@/errors.ts";
+import { Metrics } from "@/observe/mod.ts";
 import type { Keyring } from "@/keys/mod.ts";
 import { accessLog } from "./access_log.ts";
 import { admit } from "./admission.ts";
@@ -24,6 +25,7 @@ import { openApiDocument } from "./openapi.ts";
 import { withKeys } from "./openapi_keys.ts";
 import { allowOrigins, refuseForeignPages } from "./origins.ts";
 import { answerHome, pageRoutes } from "./page.ts";
+import { countRequests, metricsHandler } from "./metrics.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
 import { securityHeaders } from "./security_headers.ts";
@@ -38,7 +40,8 @@ const INFERENCE_PATHS = [
   "/v2/models/:model/versions/:version/infer",
 ];
 
-export interface AppOptions extends CallServices {
+export interface AppOptions extends Omit<CallServices, "metrics"> {
+  readonly metrics?: Metrics;
   /** Who may come in, and whose turn it is; by default as many as come. */
   readonly admission?: Admission;
   /** Largest checkpoint; by default as large as any body. */
@@ -59,6 +62,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const { compute, codec, store, maxBodyBytes, isDraining = () => false, keyring } = options;
   const { origins = [], names, maxCheckpointBytes = maxBodyBytes } = options;
   const { admission = new Admission({ requests: Infinity, bytes: Infinity }) } = options;
+  const { metrics = new Metrics() } = options;
+  const services = { ...options, metrics };
   const { calls, methods } = compute.offer;
   const offered = STATELESS_CALLS.filter(({ call }) => calls.includes(call));
   const reference = openApiDocument(offered);
@@ -71,6 +76,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   });
   app.use(requestId());
   app.use(accessLog);
+  app.use(countRequests(metrics));
   app.use(securityHeaders());
   if (names !== undefined) app.use(refuseForeignHosts(names));
   if (origins.length > 0) app.use(allowOrigins(origins)); // before keys: a browser's first question carries none
@@ -81,17 +87,18 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const { call } of offered) app.use(`/v1/${call}`, place);
   for (const path of SESSION_PATHS) app.use(path, place);
   for (const path of INFERENCE_PATHS) app.use(path, place);
-  const handlers = new Map(offered.map((call) => [call.call, handlerOf(call, options)]));
+  const handlers = new Map(offered.map((call) => [call.call, handlerOf(call, services)]));
   for (const [call, handler] of handlers) app.post(`/v1/${call}`, handler);
   app.route(
     "/v1/sessions",
-    sessionRoutes({ ...options, maxCheckpointBytes, isDraining }),
+    sessionRoutes({ ...services, maxCheckpointBytes, isDraining }),
   );
   app.get("/v1/methods", methodsHandler(methods, codec));
   app.get("/v1/device", deviceHandler(compute, codec));
   const health = healthRoutes({ compute, store, isDraining });
   app.route("/health", health);
   app.route("/v2", inferenceRoutes(handlers, health));
+  app.get("/metrics", metricsHandler(metrics, admission));
   app.get("/openapi.json", (c) => c.json(openApi));
   app.route("/docs", docsRoutes());
   app.get("/problems/:code", answerProblemKind);

@@ -45,12 +45,26 @@ export function openApiDocument(calls: readonly StatelessCall[]): Record<string,
       ...inferencePaths({ idOf, calls: calls.map(({ call }) => call), statuses: CALL_PROBLEMS }),
       "/v1/methods": { get: readOperation("methods", "Methods on offer", "MethodsAnswer") },
       "/v1/device": { get: readOperation("device", "The engine and its limits", "DeviceAnswer") },
+      "/metrics": { get: METRICS },
       "/health/live": { get: healthOperation("live", "Whether the process turns", [500]) },
       "/health/ready": { get: healthOperation("ready", "Whether work is taken", [500, 503]) },
     },
     components: sharedComponents(),
   };
 }
+
+const METRICS = {
+  operationId: "metrics",
+  tags: ["server"],
+  summary: "Metrics for Prometheus",
+  responses: {
+    200: {
+      description: "The text format, version 0.0.4",
+      content: { "text/plain": { schema: { type: "string" } } },
+    },
+    ...problems([500]),
+  },
+};
 
 function operationOf({ call, summary, description, example, request, answer }: StatelessCall) {
   return {

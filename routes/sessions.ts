@@ -4,6 +4,7 @@
  * @module
  */
 import { type Context, Hono } from "hono";
+import { sizeClassOf } from "@/observe/mod.ts";
 import { type Document, type Output, validate } from "@/wire/mod.ts";
 import { waitedMs } from "./admission.ts";
 import { writeDocument } from "./document.ts";
@@ -32,7 +33,7 @@ export function sessionRoutes(services: SessionServices): Hono {
 }
 
 function handlerOf({ call, request }: SessionRoute, services: SessionServices) {
-  const { compute, codec, maxBodyBytes } = services;
+  const { compute, codec, maxBodyBytes, metrics } = services;
 
   return async function answerSessionCall(c: Context): Promise<Response> {
     const started = performance.now();
@@ -42,6 +43,7 @@ function handlerOf({ call, request }: SessionRoute, services: SessionServices) {
       digest: "",
     };
     const valid = request ? validate(request, received.document) as Document : {};
+    const size = sizeClassOf(valid);
     const receive_ms = performance.now() - started;
     const answer = await sessionsOf(c, compute).session({
       call,
@@ -50,6 +52,7 @@ function handlerOf({ call, request }: SessionRoute, services: SessionServices) {
       ...headersOf(c, received.digest),
     });
     countWait(answer, waitedMs(c));
+    metrics.computed(`session-${call}`, size, timingOf(answer));
     const output = (valid.output as Output | undefined) ?? outputOf(c);
     const response = await writeDocument(c, answer, codec, received.answerIn, output, {
       ...(answer.revision === undefined ? {} : { etag: `"${answer.revision}"` }),

@@ -7,6 +7,7 @@ import type { Context } from "hono";
 import type * as z from "zod";
 import type { CallName, Compute } from "@/compute/mod.ts";
 import { type PackedError, unpackError } from "@/errors.ts";
+import { type Metrics, sizeClassOf } from "@/observe/mod.ts";
 import {
   CALL_SCHEMAS,
   type Codec,
@@ -43,20 +44,23 @@ export interface CallServices {
   readonly compute: Compute;
   readonly codec: Codec;
   readonly maxBodyBytes: number;
+  readonly metrics: Metrics;
 }
 
 /** The handler of a call. */
 export function handlerOf({ call, request }: StatelessCall, services: CallServices) {
-  const { compute, codec, maxBodyBytes } = services;
+  const { compute, codec, maxBodyBytes, metrics } = services;
 
   return async function answerCall(c: Context): Promise<Response> {
     const started = performance.now();
     const { document, answerIn } = await readDocument(c, codec, maxBodyBytes);
     const valid = validate(request, document);
+    const size = sizeClassOf(valid);
     const receivedMs = performance.now() - started;
 
     const answer = await inTurn(c, (signal) => compute.call(call, valid, { signal }));
     countWait(answer, waitedMs(c));
+    tell(metrics, call, size, answer);
     const named = withProblems(answer, c.get("requestId"));
     return await writeDocument(c, named, codec, answerIn, valid.output ?? PLAIN_OUTPUT, {
       "server-timing": serverTiming({ receive_ms: receivedMs, ...timingOf(answer) }),
@@ -73,6 +77,15 @@ function withProblems(answer: Document, instance: string): Document {
     return [name, { ...layer, error: problemOf(error, instance) }] as const;
   });
   return { ...answer, layers: Object.fromEntries(layers) };
+}
+
+/** Counts what an answer tells of itself. */
+export function tell(metrics: Metrics, call: string, size: string, answer: Document): void {
+  metrics.computed(call, size, timingOf(answer));
+  const diagnostics = Object.entries(answer.layers ?? {}).map(([name, layer]) =>
+    [name, layer.diagnostics] as const
+  );
+  metrics.diagnosed(call, Object.fromEntries(diagnostics));
 }
 
 /** Adds what a request waited for its turn to what it waited at the device. */

@@ -10,6 +10,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   compute: ["sessions", "curvature", "linalg", "engine", "wire"],
   wire: [],
   admission: [],
+  observe: [],
   trainer: ["wire"],
   datasets: [],
   mnist: ["datasets"],
@@ -18,7 +19,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   training: ["trainer", "networks", "mnist", "datasets", "engine", "wire"],
   demo: ["training", "trainer", "engine"],
   keys: [],
-  routes: ["admission", "compute", "sessions", "wire", "keys", "mnist"],
+  routes: ["admission", "observe", "compute", "sessions", "wire", "keys", "mnist"],
 };
 const FREE = ["@/errors.ts", "@/log.ts"];
 const ROOT = new URL("../", import.meta.url);
