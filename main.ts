@@ -5,7 +5,7 @@
  */
 import { Admission } from "@/admission/mod.ts";
 import { startCompute } from "@/compute/mod.ts";
-import { type Config, helpText, quietMesa, readConfig } from "@/config.ts";
+import { asksForHelp, type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchKeys } from "@/keys/mod.ts";
 import { configureLog, log } from "@/log.ts";
 import { metricsOf } from "@/observe/mod.ts";
@@ -16,16 +16,13 @@ import { Codec } from "@/wire/mod.ts";
 import { listen } from "./routes/listen.ts";
 import { createApp } from "./routes/mod.ts";
 
-if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
-  console.log(helpText());
-} else {
-  try {
-    await serve(readConfig());
-    Deno.exit(0);
-  } catch (error) {
-    console.error(`curvd cannot start: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
-  }
+try {
+  if (asksForHelp(Deno.args)) console.log(helpText());
+  else await serve(readConfig());
+  Deno.exit(0);
+} catch (error) {
+  console.error(`curvd cannot start: ${error instanceof Error ? error.message : error}`);
+  Deno.exit(1);
 }
 
 /** Serves until told to stop, then finishes what was begun. */
@@ -55,9 +52,9 @@ async function serve(config: Config): Promise<void> {
   log.info(`curvd listens on ${listener.url}, engine ${engine}: ${reason}`);
 
   log.info(`curvd stops (${await shutdown.requested}): finishing what was begun`);
-  await listener.close();
+  await listener.close(config.graceMs);
   keys?.close();
-  await compute.close();
+  await compute.close(config.graceMs);
   await store.close();
   codec.close();
 }

@@ -32,6 +32,8 @@ export interface Config {
   readonly data: string;
   /** What sessions may take of the device, all together. */
   readonly memoryBytes: number;
+  /** How long what was begun may take when the server is told to stop. */
+  readonly graceMs: number;
   /** What may be in the server at a time: requests, and the bytes that they take together. */
   readonly queue: { readonly requests: number; readonly bytes: number };
   readonly log: LogSettings;
@@ -106,6 +108,11 @@ const SETTINGS = {
     fallback: "4096",
     meaning: "memory of the device that sessions may take, in MiB; others wait in the store",
   },
+  grace: {
+    name: "CURVD_GRACE_SECONDS",
+    fallback: "30",
+    meaning: "time to finish what was begun when told to stop; then connections are cut",
+  },
   queue: {
     name: "CURVD_QUEUE",
     fallback: "256",
@@ -162,6 +169,7 @@ export function readConfig(lookup: Lookup = Deno.env.get): Config {
     maxCheckpointBytes: integer(SETTINGS.maxCheckpointMb, textOf, 1, 4096) * 2 ** 20,
     data: path(SETTINGS.data, textOf),
     memoryBytes: integer(SETTINGS.memoryMb, textOf, 1, 1_048_576) * 2 ** 20,
+    graceMs: integer(SETTINGS.grace, textOf, 0, 86_400) * 1000,
     queue: {
       requests: integer(SETTINGS.queue, textOf, 1, 65_536),
       bytes: integer(SETTINGS.queueMb, textOf, 1, 1_048_576) * 2 ** 20,
@@ -182,6 +190,20 @@ export function quietMesa(): void {
   if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) {
     Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
   }
+}
+
+/**
+ * Whether the command line asks for help: all that it can do.
+ *
+ * @throws ConfigError for anything else, as a setting written there would be passed over.
+ */
+export function asksForHelp(args: readonly string[]): boolean {
+  const isHelp = (word: string) => word === "--help" || word === "-h";
+  const other = args.find((word) => !isHelp(word));
+  if (other === undefined) return args.length > 0;
+  throw new ConfigError(
+    `"${other}" is not taken: settings are environment variables, which --help lists`,
+  );
 }
 
 /** What `--help` prints. */

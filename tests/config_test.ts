@@ -5,7 +5,7 @@ import {
   strictEqual as equal,
   throws,
 } from "node:assert/strict";
-import { ConfigError, helpText, readConfig } from "../src/config.ts";
+import { asksForHelp, ConfigError, helpText, readConfig } from "../src/config.ts";
 
 const read = (environment: Record<string, string> = {}) => readConfig((name) => environment[name]);
 
@@ -22,6 +22,7 @@ Deno.test("without settings curvd listens on 127.0.0.1:5322 and chooses its engi
     maxCheckpointBytes: 2048 * 2 ** 20,
     data: "./data",
     memoryBytes: 4096 * 2 ** 20,
+    graceMs: 30_000,
     queue: { requests: 256, bytes: 2048 * 2 ** 20 },
     log: { format: "auto", level: "info" },
     isUnderNpx: false,
@@ -58,6 +59,7 @@ Deno.test("settings are read, and an empty one counts as absent", () => {
     maxCheckpointBytes: 3 * 2 ** 20,
     data: "/var/lib/curvd",
     memoryBytes: 5 * 2 ** 20,
+    graceMs: 30_000,
     queue: { requests: 256, bytes: 2048 * 2 ** 20 },
     log: { format: "json", level: "debug" },
     isUnderNpx: true,
@@ -108,6 +110,14 @@ Deno.test("a host that others can reach needs keys, or CURVD_OPEN=1", () => {
     equal(read({ CURVD_HOST: host }).host, host);
   }
   equal(read({ CURVD_HOST: "[::1]" }).host, "::1");
+});
+
+Deno.test("the command line takes --help and nothing else", () => {
+  equal(asksForHelp([]), false);
+  equal(asksForHelp(["--help"]), true);
+  equal(asksForHelp(["-h"]), true);
+  throws(() => asksForHelp(["--port=80"]), /"--port=80" is not taken.*--help/);
+  throws(() => asksForHelp(["--help", "serve"]), /"serve" is not taken/);
 });
 
 Deno.test("--help names every setting that readConfig() looks up", () => {
