@@ -9,7 +9,7 @@
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { faultOf, log } from "@/log.ts";
-import { checkpointOf, type Store } from "@/sessions/mod.ts";
+import type { Store } from "@/sessions/mod.ts";
 import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
 import { debtOf } from "./session_background.ts";
@@ -18,11 +18,12 @@ import { Journal, type LogLimits } from "./session_journal.ts";
 import { keysOf, recalled } from "./session_keys.ts";
 import type { Live } from "./session_live.ts";
 import { move } from "./session_move.ts";
-import { create, restore } from "./session_opening.ts";
+import { create, expectSameConfiguration, restore } from "./session_opening.ts";
 import type { SessionCall, SessionCounts } from "./session_protocol.ts";
 import { recover } from "./session_recovery.ts";
 import { Residents } from "./session_residents.ts";
 import { updates, updatesAgain } from "./session_update.ts";
+import { announced, Transfers } from "./session_transfers.ts";
 import { oneAtATime, Queues, type Turn } from "./turns.ts";
 
 /** No session's id: a queue of what comes under keys and makes sessions. */
@@ -48,6 +49,7 @@ export class SessionHost {
   readonly #journal: Journal;
   readonly #residents: Residents;
   readonly #context: HostContext;
+  readonly #transfers: Transfers;
   /** How many times a session has left memory for the store. */
   #spilled = 0;
   /** One for each session. */
@@ -63,6 +65,7 @@ export class SessionHost {
     const journal = this.#journal = new Journal(engine, store, device, logLimits);
     const residents = this.#residents = new Residents(budgetBytes);
     this.#context = { engine, device, together, journal, residents, emit };
+    this.#transfers = new Transfers(engine, device);
   }
 
   /** Reads what sessions there are; none is brought back before it is asked for. */
@@ -74,8 +77,18 @@ export class SessionHost {
 
   /** Answers a call, after those of its session that came before. @throws CurvdError as api.md says. */
   async answer(call: SessionCall): Promise<Document> {
-    if (call.call === "list") {
-      return { sessions: this.#residents.heads().map(([id, head]) => summary(id, head)) };
+    switch (call.call) {
+      case "list":
+        return { sessions: this.#residents.heads().map(([id, head]) => summary(id, head)) };
+      case "checkpoint-piece":
+        return await this.#transfers.next(call.request.ticket as string);
+      case "restore-begin":
+        return this.#receive(call);
+      case "restore-piece":
+        return await this.#transfers.take(call.request);
+      case "transfer-end":
+        this.#transfers.end(call.request.ticket as string);
+        return {};
     }
     const came = performance.now();
     const { id: chosen } = call.request as Partial<SessionRequest>;
@@ -115,10 +128,8 @@ export class SessionHost {
         const live = await this.#find(call);
         return await device(() => preconditionerAnswer(engine, live, call.request));
       }
-      case "checkpoint": {
-        const { identity, state } = await this.#find(call);
-        return await device(() => checkpointOf(engine, identity, state));
-      }
+      case "checkpoint":
+        return this.#transfers.send(await this.#find(call));
       default:
         return await this.#once(call, () => this.#move(call));
     }
@@ -138,6 +149,7 @@ export class SessionHost {
 
   /** Ends sessions that were not touched for as long as they said. @param now by the clock, ms. */
   async expire(now = Date.now()): Promise<void> {
+    this.#transfers.expire(now);
     for (const id of this.#residents.idle(now)) {
       if (this.#queues.isBusy(id)) continue;
       await this.#queues.take(id, () => this.#end(id));
@@ -147,6 +159,7 @@ export class SessionHost {
   /** Finishes what was taken, keeps what is only in memory, and lets go of the tensors. */
   async close(): Promise<void> {
     await this.#queues.idle();
+    this.#transfers.endAll();
     await this.#door(() => Promise.resolve());
     for (const live of this.#residents.all()) await this.#spill(live);
     await this.#store.close();
@@ -154,6 +167,7 @@ export class SessionHost {
 
   /** Lets go of the tensors and writes nothing more: what a lost device does. */
   abandon(): void {
+    this.#transfers.endAll();
     for (const live of this.#residents.all()) this.#residents.drop(live);
   }
 
@@ -220,8 +234,17 @@ export class SessionHost {
     return answer;
   }
 
+  /** A checkpoint is announced: what can be refused is refused before it is sent. */
+  #receive({ session: id = "", request }: SessionCall): Document {
+    const { head, bytes } = announced(request);
+    expectSameConfiguration(this.#residents, id, head);
+    this.#residents.expectToFit(bytes);
+    return this.#transfers.receive(head);
+  }
+
   async #restore(call: SessionCall): Promise<Document> {
-    const { answer, live } = await restore(this.#context, call, () => this.#find(call));
+    const received = this.#transfers.received(call.request.ticket as string);
+    const { answer, live } = await restore(this.#context, call, received, () => this.#find(call));
     this.#grew(live);
     return answer;
   }

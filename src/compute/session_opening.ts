@@ -3,22 +3,22 @@
  *
  * @module
  */
-import { keep } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import {
   bytesOf,
   configurationOf,
   differencesOf,
+  type Head,
   leastBytesOf,
   newState,
-  stateOf,
-  tensorsOf,
+  type SessionState,
 } from "@/sessions/mod.ts";
 import { type Document, type SessionRequest } from "@/wire/mod.ts";
 import { inspection } from "./session_answers.ts";
 import type { HostContext } from "./session_context.ts";
 import { keysOf } from "./session_keys.ts";
 import { type Live, newLive, release } from "./session_live.ts";
+import type { Residents } from "./session_residents.ts";
 import type { SessionCall } from "./session_protocol.ts";
 import { disposeBut } from "./session_transaction.ts";
 
@@ -48,30 +48,22 @@ export async function create(
 /**
  * The session of a checkpoint, in the place of one of the same id and configuration.
  *
+ * @param received its head and state, whose tensors become the session's, or are let go.
  * @param find the session there is, brought back; it says whether the call's revision is its own.
  * @throws CurvdError `conflict` naming the differences of configuration, `too-large-to-fit`.
  */
 export async function restore(
   { journal, residents }: HostContext,
   call: SessionCall,
+  received: { head: Head; state: SessionState },
   find: () => Promise<Live>,
 ): Promise<{ answer: Document; live: Live }> {
   const id = call.session!; // the path's, checked there
-  const { identity, state } = stateOf(call.request);
-  for (const tensor of tensorsOf(state)) keep(tensor);
+  const { head, state } = received;
+  const { identity } = head;
   try {
-    const there = residents.head(id);
-    const differences = there ? differencesOf(there.identity, identity) : [];
-    if (differences.length > 0) {
-      throw new CurvdError(
-        "conflict",
-        `The checkpoint is of another configuration than session "${id}": ${
-          differences.join(", ")
-        }`,
-        { value: differences, suggestion: "another id" },
-      );
-    }
-    const before = there ? await find() : null;
+    expectSameConfiguration(residents, id, head);
+    const before = residents.head(id) ? await find() : null;
     residents.expectToFit(bytesOf(state));
     const revision = Math.max(state.revision, (before?.state.revision ?? -1) + 1);
     const live = newLive(id, identity, { ...state, revision });
@@ -84,4 +76,20 @@ export async function restore(
     disposeBut(state, null);
     throw error;
   }
+}
+
+/** @throws CurvdError `conflict` where there is a session of this id and another configuration, naming the differences. */
+export function expectSameConfiguration(
+  residents: Residents,
+  id: string,
+  { identity }: Head,
+): void {
+  const there = residents.head(id);
+  const differences = there ? differencesOf(there.identity, identity) : [];
+  if (differences.length === 0) return;
+  throw new CurvdError(
+    "conflict",
+    `The checkpoint is of another configuration than session "${id}": ${differences.join(", ")}`,
+    { value: differences, suggestion: "another id" },
+  );
 }

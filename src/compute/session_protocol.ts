@@ -21,6 +21,11 @@ export const SESSION_CALLS = [
   "preconditioner",
   "checkpoint",
   "restore",
+  // the pieces of the last two
+  "checkpoint-piece",
+  "restore-begin",
+  "restore-piece",
+  "transfer-end",
 ] as const;
 export type SessionCallName = typeof SESSION_CALLS[number];
 

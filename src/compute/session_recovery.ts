@@ -9,13 +9,16 @@
 import { keep } from "@tensorflow/tfjs-core";
 import {
   type Head,
+  headIn,
+  type Identity,
+  MAX_SNAPSHOT_HEADER_BYTES,
   type SessionState,
   stateOf,
   type Store,
-  tensorsOf,
   withLayers,
 } from "@/sessions/mod.ts";
-import { decodeDocument } from "@/wire/mod.ts";
+import { decodeSafetensors, readLayout } from "@/wire/mod.ts";
+import { upload } from "./ingest.ts";
 import { damaged, withLastUpdates } from "./session_changes.ts";
 import type { HostContext } from "./session_context.ts";
 import { install, type Live, newLive, release } from "./session_live.ts";
@@ -36,10 +39,7 @@ export async function recover(
   const stored = await store.session(id);
   const [first, ...rest] = stored?.records ?? [];
   if (first?.kind !== "snapshot") throw damaged(id, "it has no snapshot");
-  const { identity, state } = stateOf(
-    decodeDocument(await store.read(first.number), "safetensors"),
-  );
-  for (const tensor of tensorsOf(state)) keep(tensor);
+  const { identity, state } = snapshotIn(await store.read(first.number));
   const live = newLive(id, identity, state);
   try {
     const entries: Logged[] = [];
@@ -79,6 +79,15 @@ function withDiagnostics(state: SessionState, head: Head): SessionState {
       [name, { ...state.layers.get(name)!, diagnostics }] as const
     ),
   );
+}
+
+/** The session of a snapshot; its tensors are kept. */
+function snapshotIn(bytes: Uint8Array<ArrayBuffer>): { identity: Identity; state: SessionState } {
+  const layout = readLayout(bytes, { maxHeaderBytes: MAX_SNAPSHOT_HEADER_BYTES });
+  const { metadata, tensors } = decodeSafetensors(bytes, layout);
+  const head = headIn(metadata);
+  const onDevice = [...tensors].map(([name, wire]) => [name, keep(upload(wire))] as const);
+  return { identity: head.identity, state: stateOf(head, new Map(onDevice)) };
 }
 
 /** An entry as the store has it. */

@@ -1,25 +1,26 @@
 /**
- * A session again from its file.
+ * A session again from its file: the head of its metadata, its tensors by name.
  *
  * @module
  */
-import { type Tensor, tensor } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import type { NamedTensors } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { type Document, isTensor } from "@/wire/mod.ts";
-import { hashOf, type Identity } from "./configuration.ts";
+import { splitName } from "@/wire/mod.ts";
+import { hashOf } from "./configuration.ts";
 import { FORMAT, type Head } from "./head.ts";
 import { type BatchWords, type LayerState, newLayer, type SessionState } from "./state.ts";
 
+/** Most bytes of a session's file before its tensors: some 2 KB a layer. */
+export const MAX_SNAPSHOT_HEADER_BYTES = 64 * 2 ** 20;
+
 /**
- * The state of such a document; its tensors are made anew and belong to the caller.
+ * The head in a file's metadata.
  *
- * @throws CurvdError `invalid-request` where the document is none, or not whole.
+ * @throws CurvdError `invalid-request` where the file is no session's, or its configuration not the one that was hashed.
  */
-export function stateOf(
-  { session, layers = {} }: Document,
-): { identity: Identity; state: SessionState } {
-  const head = session as Head | undefined;
+export function headIn(metadata: ReadonlyMap<string, string>): Head {
+  const head = parsed(metadata.get("document"))?.session as Head | undefined;
   if (head?.format !== FORMAT) {
     throw new CurvdError("invalid-request", "This is not the checkpoint of a session", {
       pointer: "/session/format",
@@ -27,45 +28,63 @@ export function stateOf(
       limit: FORMAT,
     });
   }
-  const { identity } = head;
-  if (hashOf(identity) !== head.configuration_hash) {
-    throw new CurvdError(
-      "invalid-request",
-      "The checkpoint's configuration is not the one hashed",
-      {
-        pointer: "/session/configuration_hash",
-        value: head.configuration_hash,
-        limit: hashOf(identity),
-      },
-    );
+  const { identity, configuration_hash } = head;
+  if (hashOf(identity) === configuration_hash) return head;
+  throw new CurvdError("invalid-request", "The checkpoint's configuration is not the one hashed", {
+    pointer: "/session/configuration_hash",
+    value: configuration_hash,
+    limit: hashOf(identity),
+  });
+}
+
+function parsed(text: string | undefined): { session?: unknown } | null {
+  try {
+    return JSON.parse(text ?? "null");
+  } catch {
+    return null;
   }
-  const group = (name: string, of: string): NamedTensors =>
-    Object.fromEntries(
-      Object.entries(layers[`${name}.${of}`] ?? {}).map(([field, leaf]): [string, Tensor] => {
-        if (isTensor(leaf)) return [field, tensor(leaf.data, [...leaf.shape])];
-        throw new CurvdError("invalid-request", `${name}.${of}.${field} is not a tensor`, {});
-      }),
-    );
-  const restored = head.state.layers.map(({ name, raw, rawOfForms, ...layer }) => {
-    const batchOf = (words: BatchWords | null, of: string) =>
-      words && { batch: group(name, of), words };
+}
+
+/**
+ * The state of a head and the tensors of its file, which become the state's.
+ *
+ * @param tensors by name, as `fc1.average.A`.
+ * @throws CurvdError `invalid-request` where a tensor is of no layer, or one is missing.
+ */
+export function stateOf(head: Head, tensors: ReadonlyMap<string, Tensor>): SessionState {
+  const groups = new Map<string, Record<string, Tensor>>();
+  for (const [name, tensor] of tensors) {
+    const { layer: home = "", field } = splitName(name);
+    groups.set(home, { ...groups.get(home), [field]: tensor });
+  }
+  const take = (name: string, group: string): NamedTensors => {
+    const home = `${name}.${group}`;
+    const named = groups.get(home) ?? {};
+    groups.delete(home);
+    return named;
+  };
+  const layers = head.state.layers.map(({ name, raw, rawOfForms, ...layer }) => {
+    const batchOf = (words: BatchWords | null, group: string) =>
+      words && { batch: take(name, group), words };
     const state: LayerState = {
       ...newLayer(layer.description),
       ...layer,
-      averages: group(name, "average"),
-      forms: group(name, "preconditioner"),
-      reference: group(name, "reference"),
-      previous: group(name, "previous"),
+      averages: take(name, "average"),
+      forms: take(name, "preconditioner"),
+      reference: take(name, "reference"),
+      previous: take(name, "previous"),
       raw: batchOf(raw, "batch"),
       rawOfForms: batchOf(rawOfForms, "preconditioner_batch"),
     };
     expectWhole(name, state);
     return [name, state] as const;
   });
-  return {
-    identity,
-    state: { ...head.state, layers: new Map(restored), retained: null },
-  };
+  for (const home of groups.keys()) {
+    throw new CurvdError("invalid-request", `The checkpoint has no place for tensors "${home}"`, {
+      value: home,
+    });
+  }
+  return { ...head.state, layers: new Map(layers), retained: null };
 }
 
 /** What the head counts must be there. */

@@ -9,7 +9,7 @@
  */
 import { dispose, type Tensor } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
-import { type Document, encodeHeader, tensorOf } from "@/wire/mod.ts";
+import { encodeHeader } from "@/wire/mod.ts";
 import type { Identity } from "./configuration.ts";
 import { headOf } from "./head.ts";
 import type { Parts } from "./store.ts";
@@ -67,27 +67,4 @@ export class Snapshot {
   dispose(): void {
     dispose(this.#tensors.splice(0));
   }
-}
-
-/** The session's tensors, read back in one go, with its head as `session`. */
-export async function checkpointOf(
-  engine: Engine,
-  identity: Identity,
-  state: SessionState,
-): Promise<Document> {
-  const named = [...state.layers].flatMap(([name, layer]) =>
-    Object.entries(tensorGroups(layer)).flatMap(([group, tensors]) =>
-      Object.entries(tensors).map(([field, tensor]) => ({
-        home: `${name}.${group}`,
-        field,
-        tensor,
-      }))
-    )
-  );
-  const arrays = await engine.read(named.map(({ tensor }) => tensor));
-  const layers: Record<string, Record<string, unknown>> = {};
-  named.forEach(({ home, field, tensor }, i) => {
-    (layers[home] ??= {})[field] = tensorOf(tensor.shape, arrays[i]);
-  });
-  return { session: headOf(identity, state), layers };
 }

@@ -43,7 +43,9 @@ export {
   type EncodedTensor,
   encodeHeader,
   encodeSafetensors,
+  readLayout,
 } from "./safetensors.ts";
+export { openSafetensors, type SafetensorsStream } from "./safetensors_stream.ts";
 export { Codec } from "./codec.ts";
 export { validate } from "./validate.ts";
 export {

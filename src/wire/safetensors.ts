@@ -21,7 +21,8 @@ export const MAX_HEADER_BYTES = 2 ** 20;
 /** Most tensors of a file. */
 export const MAX_TENSORS = 16_384;
 
-const LENGTH_BYTES = 8;
+/** Of the number that tells the header's length. */
+export const LENGTH_BYTES = 8;
 const DATA_ALIGNMENT = 64;
 
 /** A file, read: strings by key, tensors by name. */
@@ -35,28 +36,24 @@ export interface SafetensorsLayout extends Header {
   readonly dataStart: number;
 }
 
+export interface LayoutOptions {
+  readonly maxHeaderBytes?: number;
+  /** Of the whole file, where only its beginning is here; `as declared`: what the header says. */
+  readonly fileBytes?: number | "as declared";
+}
+
 /**
  * Reads and checks a file's header; the data is not touched.
  *
+ * @param file the file, or at least its header.
  * @throws CurvdError `malformed-body` with the byte `offset` of the fault; `invalid-tensor` for a
  * dtype that the format has but curvd does not take.
  */
-export function readLayout(file: Uint8Array<ArrayBuffer>): SafetensorsLayout {
-  if (file.length < LENGTH_BYTES) {
-    throw malformed(
-      `A safetensors file has at least 8 bytes, this has ${file.length}`,
-      file.length,
-    );
-  }
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const headerBytes = Number(view.getBigUint64(0, true));
-  if (headerBytes > MAX_HEADER_BYTES) {
-    throw malformed(`The header may have ${MAX_HEADER_BYTES} bytes, not ${headerBytes}`, 0, {
-      value: headerBytes,
-      limit: MAX_HEADER_BYTES,
-    });
-  }
-  const dataStart = LENGTH_BYTES + headerBytes;
+export function readLayout(
+  file: Uint8Array<ArrayBuffer>,
+  { maxHeaderBytes = MAX_HEADER_BYTES, fileBytes = file.length }: LayoutOptions = {},
+): SafetensorsLayout {
+  const dataStart = LENGTH_BYTES + headerLength(file, maxHeaderBytes);
   if (dataStart > file.length) {
     throw malformed(
       `The header should end at byte ${dataStart}, the file is cut off`,
@@ -65,8 +62,29 @@ export function readLayout(file: Uint8Array<ArrayBuffer>): SafetensorsLayout {
     );
   }
   const header = parseHeader(file, LENGTH_BYTES, dataStart);
-  checkEntries(header, dataStart, file.length - dataStart);
+  const declared = [...header.entries.values()].map(({ offsets }) => offsets[1]);
+  const dataBytes = fileBytes === "as declared"
+    ? declared.reduce((most, end) => Math.max(most, end), 0)
+    : fileBytes - dataStart;
+  checkEntries(header, dataStart, dataBytes);
   return { ...header, dataStart };
+}
+
+/** The length of a file's header. @throws CurvdError `malformed-body` where it is too long, or not even that is there. */
+export function headerLength(file: Uint8Array<ArrayBuffer>, maxHeaderBytes: number): number {
+  if (file.length < LENGTH_BYTES) {
+    throw malformed(
+      `A safetensors file has at least 8 bytes, this has ${file.length}`,
+      file.length,
+    );
+  }
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const headerBytes = Number(view.getBigUint64(0, true));
+  if (headerBytes <= maxHeaderBytes) return headerBytes;
+  throw malformed(`The header may have ${maxHeaderBytes} bytes, not ${headerBytes}`, 0, {
+    value: headerBytes,
+    limit: maxHeaderBytes,
+  });
 }
 
 /** Whether decoding is free: every tensor can be used where it lies. */
