@@ -8,6 +8,7 @@
 import { getRequestListener } from "@hono/node-server";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { log } from "@/log.ts";
 import { type ConnectionLimits, limitConnections } from "./connections.ts";
 import { answerUnreadable, onClientError } from "./protocol_errors.ts";
 
@@ -37,8 +38,11 @@ const LIMITS: ListenerLimits = {
 
 export interface Listener {
   readonly url: string;
-  /** Takes no more connections; resolves when the last request is answered. */
-  close(): Promise<void>;
+  /**
+   * Takes no more connections; resolves when the last request is answered, or given up.
+   * @param graceMs then the connections that are left are cut, and what only they waited for ends.
+   */
+  close(graceMs?: number): Promise<void>;
 }
 
 type Fetch = (request: Request, env: object) => Response | Promise<Response>;
@@ -75,14 +79,21 @@ export async function listen(
 
   const { port: bound } = server.address() as AddressInfo;
   const name = host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${name}:${bound}`, close: () => close(server) };
+  return { url: `http://${name}:${bound}`, close: (graceMs) => close(server, graceMs) };
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server, graceMs?: number): Promise<void> {
   const closed = Promise.withResolvers<void>();
   server.close(() => closed.resolve());
   server.closeIdleConnections();
   // a connection that becomes idle when its request is answered would wait for its keep-alive
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
-  return closed.promise.finally(() => clearInterval(sweep));
+  const cut = graceMs === undefined ? undefined : setTimeout(() => {
+    log.warning("cuts the connections that are left", { grace_ms: graceMs });
+    server.closeAllConnections();
+  }, graceMs);
+  return closed.promise.finally(() => {
+    clearInterval(sweep);
+    clearTimeout(cut);
+  });
 }

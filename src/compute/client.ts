@@ -29,19 +29,7 @@ export type OpenWorker = () => Worker;
 function openComputeWorker(): Worker {
   return new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
-    // neither files nor network; FFI is the BLAS
-    deno: {
-      permissions: {
-        ffi: "inherit",
-        read: false,
-        write: false,
-        net: false,
-        env: false,
-        run: false,
-        sys: false,
-        import: false,
-      },
-    },
+    deno: { permissions: { ffi: "inherit" } }, // for the BLAS; neither files nor network
   });
 }
 
@@ -111,14 +99,14 @@ class ComputeClient implements Compute {
         case "vitals":
           return this.#tell((watcher) => watcher.vitals?.(data.vitals));
         case "lost":
-          return fail(new CurvdError("device-lost", `The device was lost: ${data.reason}`));
+          return fail(lost(`The device was lost: ${data.reason}`));
         default:
           return this.#receive(data);
       }
     });
     worker.addEventListener("error", (event) => {
       event.preventDefault(); // unhandled, it would end the server
-      fail(new CurvdError("device-lost", `The compute Worker died: ${event.message}`));
+      fail(lost(`The compute Worker died: ${event.message}`));
     });
     const { engine, blas, memoryBytes, log } = this.settings;
     const settings = { engine, blas, memoryBytes, log }; // not all of a Config
@@ -175,15 +163,20 @@ class ComputeClient implements Compute {
     return this.#isReady && !this.#isClosing;
   }
 
-  async close(): Promise<void> {
+  async close(graceMs?: number): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#restartTimer);
+    const late = graceMs === undefined ? undefined : setTimeout(() => {
+      const worker = this.#worker;
+      if (worker) this.#drop(worker, new CurvdError("draining", "The server has stopped"));
+    }, graceMs);
     if (this.#inFlight.size > 0) await this.#idle.promise;
     if (this.#isReady) {
       this.#stopped = Promise.withResolvers<void>();
       this.#post({ type: "stop" });
       await this.#stopped.promise;
     }
+    clearTimeout(late);
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#isReady = false;
@@ -259,4 +252,9 @@ class ComputeClient implements Compute {
 /** Why nobody waits any more, in the domain's words. */
 function reasonOf({ reason }: AbortSignal): CurvdError {
   return reason instanceof CurvdError ? reason : new CurvdError("aborted", "The client left");
+}
+
+/** Another Worker is started at once: to come back soon is worth it. */
+function lost(why: string): CurvdError {
+  return new CurvdError("device-lost", why, { retryAfter: 1 });
 }

@@ -119,6 +119,6 @@ export interface Compute {
   device(): Promise<DeviceReport>;
   /** Whether work can be taken now. */
   isReady(): boolean;
-  /** Finishes what was taken, then ends the Worker. */
-  close(): Promise<void>;
+  /** Finishes what was taken, then ends the Worker. @param graceMs when it is ended in any case. */
+  close(graceMs?: number): Promise<void>;
 }

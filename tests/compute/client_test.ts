@@ -106,3 +106,11 @@ Deno.test("close() ends also while a lost Worker waits to be started again", asy
   await compute.close();
   equal(compute.isReady(), false);
 });
+
+Deno.test("close() ends a Worker that does not finish, when its time is over", async () => {
+  const compute = await startCompute(SETTINGS, { open: openStub });
+  const hanging = compute.call("inverses", { order: "hang" });
+  const closed = compute.close(50);
+  await rejects(hanging, { code: "draining" });
+  await closed;
+});

@@ -142,3 +142,22 @@ Deno.test("close() takes no more connections but finishes the request in flight"
     },
   );
 });
+
+Deno.test("close() cuts what is left when its time is over, and the work knows", async () => {
+  let reason: unknown;
+  const hang: Answering = (_call, _request, signal) =>
+    new Promise((_, reject) =>
+      signal!.addEventListener("abort", () => reject(reason = signal!.reason))
+    );
+  await listening(async (url, listener) => {
+    const cut = fetch(`${url}/v1/inverses`, {
+      method: "POST",
+      headers: JSON_HEADERS,
+      body: INVERSES,
+    }).then(() => "answered", () => "cut");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await listener.close(50);
+    equal(await cut, "cut");
+    equal((reason as CurvdError).code, "aborted");
+  }, hang);
+});
