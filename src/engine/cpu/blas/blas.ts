@@ -8,7 +8,7 @@
  */
 import type { EngineFacts } from "../../engine.ts";
 import type { GramSize, ProductSize } from "../products.ts";
-import { type BlasLibrary, integer, letter } from "./symbols.ts";
+import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
 import { Scratch } from "./scratch.ts";
 import { type Lane, LARGEST_SINGLE_SIDE, LARGEST_SMALL_SIDE, ThreadGate } from "./threads.ts";
 import { triangularInverse } from "./triangular_inverse.ts";
@@ -18,7 +18,6 @@ import { LARGEST_ONE_CALL, tridiagonalEigh } from "./tridiagonal_eigh.ts";
 export type Real = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
 
 const UPPER = letter("U");
-const PLAIN = letter("N");
 const TRANSPOSED = letter("T");
 const VECTORS = letter("V");
 const NON_UNIT = letter("N");
@@ -67,42 +66,33 @@ export class Blas {
     b: Float32Array | Float64Array,
     { m, k, n, transposeA = false, transposeB = false }: ProductSize,
   ): void {
-    const single = c instanceof Float32Array;
-    const gemm = single ? this.#symbols.sgemm_ : this.#symbols.dgemm_;
-    const [one, zero] = single ? [ONE_32, ZERO_32] : [ONE_64, ZERO_64];
+    const { cblas_sgemm: single, cblas_dgemm: double } = this.#symbols;
+    const gemm = c instanceof Float32Array ? single : double;
     this.#gate.prepare(m * k * n);
-    gemm( // Cᵀ = op(B)ᵀ op(A)ᵀ
-      transposeB ? TRANSPOSED : PLAIN,
-      transposeA ? TRANSPOSED : PLAIN,
-      integer(n),
-      integer(m),
-      integer(k),
-      one,
-      own(b),
-      integer(transposeB ? k : n),
+    gemm(
+      CBLAS.rowMajor,
+      transposeA ? CBLAS.transposed : CBLAS.plain,
+      transposeB ? CBLAS.transposed : CBLAS.plain,
+      m,
+      n,
+      k,
+      1,
       own(a),
-      integer(transposeA ? m : k),
-      zero,
+      transposeA ? m : k,
+      own(b),
+      transposeB ? k : n,
+      0,
       own(c),
-      integer(n),
+      n,
     );
   }
 
   /** The lower triangle of `C = scale · XᵀX`, blocking; above the diagonal `c` is left as it is. */
   syrk(c: Float32Array, x: Float32Array, { n, d, scale }: GramSize): void {
     this.#gate.prepare(n * d * d / 2);
-    this.#symbols.ssyrk_(
-      UPPER,
-      PLAIN,
-      integer(d),
-      integer(n),
-      Float32Array.of(scale),
-      own(x),
-      integer(d),
-      ZERO_32,
-      own(c),
-      integer(d),
-    );
+    const { rowMajor, lower, transposed } = CBLAS;
+    const { cblas_ssyrk: syrk } = this.#symbols;
+    syrk(rowMajor, lower, transposed, d, n, scale, own(x), d, 0, own(c), d);
   }
 
   /** `B = Aᵀ` of a square matrix; false where the library has no such routine. */
@@ -110,7 +100,7 @@ export class Blas {
     const { somatcopy_: transpose } = this.#symbols;
     if (!transpose) return false;
     const side = integer(d);
-    transpose(ROW_MAJOR, TRANSPOSED, side, side, ONE_32, own(a), side, own(b), side);
+    transpose(ROW_MAJOR, TRANSPOSED, side, side, ONE, own(a), side, own(b), side);
     return true;
   }
 
@@ -206,8 +196,7 @@ function isHere(lane: Lane, d: number): boolean {
   return lane === "here" && d <= LARGEST_SMALL_SIDE;
 }
 
-const ONE_32 = Float32Array.of(1), ZERO_32 = Float32Array.of(0);
-const ONE_64 = Float64Array.of(1), ZERO_64 = Float64Array.of(0);
+const ONE = Float32Array.of(1);
 
 /** FFI takes arrays over an `ArrayBuffer`; nothing here shares memory between threads of JavaScript. */
 function own<T extends Float32Array | Float64Array>(array: T): T & { buffer: ArrayBuffer } {

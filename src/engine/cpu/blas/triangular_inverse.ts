@@ -10,15 +10,11 @@
  * @module
  */
 import type { Lane } from "./threads.ts";
-import { type BlasLibrary, integer, letter } from "./symbols.ts";
+import { type BlasLibrary, CBLAS } from "./symbols.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
-const LEFT = letter("L"), RIGHT = letter("R");
-const UPPER = letter("U");
-const PLAIN = letter("N");
-const NON_UNIT = letter("N");
-const ONE = Float32Array.of(1), MINUS_ONE = Float32Array.of(-1);
+const { columnMajor, left: LEFT, right: RIGHT, upper, plain, nonUnit } = CBLAS;
 
 /** Sides up to this are one solve. */
 const LARGEST_SOLVE = 256;
@@ -34,15 +30,15 @@ export async function triangularInverse(
 ): Promise<Values> {
   const x = new Float32Array(d * d);
   for (let i = 0; i < d; i++) x[i * (d + 1)] = 1;
-  const trsm = lane === "here" ? symbols.strsm_now : symbols.strsm_;
-  const stride = integer(d);
+  const { strsm_now: now, strsm_later: later, strmm_later: trmm } = symbols;
+  const trsm = lane === "here" ? now : later;
 
   /** Inverts the block of rows and columns `start` to `start + size`. */
   const invert = async (start: number, size: number): Promise<void> => {
-    const here = start * (d + 1), side = integer(size);
+    const here = start * (d + 1);
     if (size <= LARGEST_SOLVE) {
       const [from, to] = [r.subarray(here), x.subarray(here)];
-      await trsm(LEFT, UPPER, PLAIN, NON_UNIT, side, side, ONE, from, stride, to, stride);
+      await trsm(columnMajor, LEFT, upper, plain, nonUnit, size, size, 1, from, d, to, d);
       return;
     }
     const left = size >> 1, right = size - left;
@@ -54,10 +50,8 @@ export async function triangularInverse(
       x.set(r.subarray(at, at + left), at);
     }
     const [x11, x12, x22] = [x.subarray(here), x.subarray(above), x.subarray(below)];
-    const rows = integer(left), columns = integer(right);
-    const { strmm_: trmm } = symbols;
-    await trmm(LEFT, UPPER, PLAIN, NON_UNIT, rows, columns, MINUS_ONE, x11, stride, x12, stride);
-    await trmm(RIGHT, UPPER, PLAIN, NON_UNIT, rows, columns, ONE, x22, stride, x12, stride);
+    await trmm(columnMajor, LEFT, upper, plain, nonUnit, left, right, -1, x11, d, x12, d);
+    await trmm(columnMajor, RIGHT, upper, plain, nonUnit, left, right, 1, x22, d, x12, d);
   };
   await invert(0, d);
   return x;

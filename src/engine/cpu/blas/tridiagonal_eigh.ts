@@ -15,15 +15,13 @@
  * @module
  */
 import type { Scratch } from "./scratch.ts";
-import { type BlasLibrary, integer, letter } from "./symbols.ts";
+import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
-const UPPER = letter("U"), LOWER = letter("L");
-const PLAIN = letter("N"), TRANSPOSED = letter("T");
-const LEFT = letter("L");
+const UPPER = letter("U");
 const IDENTITY = letter("I");
-const ONE = Float32Array.of(1), ZERO = Float32Array.of(0), MINUS_ONE = Float32Array.of(-1);
+const { columnMajor, lower, plain, transposed, left, nonUnit } = CBLAS;
 
 /** Reflectors a block, by the threads of a call: best of 32, 64, 128, 256 at 512 and at 1024. */
 const WIDTH = { one: 64, all: 128 };
@@ -138,8 +136,8 @@ function compactBlock(
     v[k * rows + i] = 1;
   }
   const inverse = new Float32Array(width * width);
-  const side = integer(width), height = integer(rows);
-  symbols.ssyrk_(LOWER, TRANSPOSED, side, height, ONE, v, height, ZERO, inverse, side);
+  const { cblas_ssyrk: syrk } = symbols;
+  syrk(columnMajor, lower, transposed, width, rows, 1, v, rows, 0, inverse, width);
   for (let k = 0; k < width; k++) inverse[k * (width + 1)] = 1 / (tau[start + k] || 1);
   return { v, rows, width, inverse };
 }
@@ -163,14 +161,12 @@ async function apply(
   blocks: readonly CompactBlock[],
   { vectors: z, columns }: Panel,
   d: number,
-  { sgemm_later: gemm, strsm_: trsm }: BlasLibrary["symbols"],
+  { sgemm_later: gemm, strsm_later: trsm }: BlasLibrary["symbols"],
 ): Promise<void> {
-  const side = integer(d), count = integer(columns);
   const y = new Float32Array(Math.max(...blocks.map(({ width }) => width)) * columns);
-  for (const { v, rows, width, inverse } of blocks) {
-    const height = integer(rows), w = integer(width);
-    await gemm(TRANSPOSED, PLAIN, w, count, height, ONE, v, height, z, side, ZERO, y, w);
-    await trsm(LEFT, LOWER, PLAIN, PLAIN, w, count, ONE, inverse, w, y, w);
-    await gemm(PLAIN, PLAIN, height, count, w, MINUS_ONE, v, height, y, w, ONE, z, side);
+  for (const { v, rows, width: w, inverse } of blocks) {
+    await gemm(columnMajor, transposed, plain, w, columns, rows, 1, v, rows, z, d, 0, y, w);
+    await trsm(columnMajor, left, lower, plain, nonUnit, w, columns, 1, inverse, w, y, w);
+    await gemm(columnMajor, plain, plain, rows, columns, w, -1, v, rows, y, w, 1, z, d);
   }
 }
