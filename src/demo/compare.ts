@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Mark, PROBLEMS, Progress, run, taskOf } from "@/training/mod.ts";
+import { finalLoss, type Mark, median, PROBLEMS, Progress, run, taskOf } from "@/training/mod.ts";
 import type { Contestant, Rate } from "./contestants.ts";
-import { arrivals, median, rateText, report, type Result } from "./report.ts";
-import { finalLoss, tune } from "./tuning.ts";
+import { arrivals, rateText, report, type Result } from "./report.ts";
+import { tune } from "./tuning.ts";
 
 const BATCH_SIZE = 512;
 
@@ -64,7 +64,7 @@ export async function compare(
         (rate) => train(contestant, rate, TUNING_SEED, every),
         target,
       );
-      target ??= finalLoss(best);
+      target ??= finalLoss(best.marks);
       results.push({ contestant, rate: best.rate, runs: [] });
     }
   }

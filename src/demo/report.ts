@@ -4,7 +4,7 @@
  * @module
  */
 import type { Contestant, Rate } from "./contestants.ts";
-import type { Mark } from "@/training/mod.ts";
+import { arrival, finalLoss, type Mark, median, tableOf } from "@/training/mod.ts";
 
 /** A contestant's runs at its best rate, one a seed. */
 export interface Result {
@@ -56,17 +56,7 @@ export function report(results: readonly Result[], baseline: Result): string {
  * @returns a mark a seed; undefined where a run never gets there.
  */
 export function arrivals({ runs }: Result, baseline: Result): (Mark | undefined)[] {
-  return runs.map((marks, seed) => {
-    const target = baseline.runs[seed].at(-1)!.trainingLoss;
-    return marks.find(({ trainingLoss }) => trainingLoss <= target);
-  });
-}
-
-/** The middle value; of an even number the mean of the two. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length / 2;
-  return (sorted[Math.ceil(half) - 1] + sorted[Math.floor(half)]) / 2;
+  return runs.map((marks, seed) => arrival(marks, finalLoss(baseline.runs[seed])));
 }
 
 export function rateText({ initial, decays }: Rate): string {
@@ -108,16 +98,4 @@ function cellOf(marks: readonly (Mark | undefined)[]): string {
 
 function formatted(value: number): string {
   return Number.isInteger(value) ? `${value}` : value.toFixed(1);
-}
-
-/** A Markdown table whose columns line up in a terminal too. */
-export function tableOf(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((_, column) =>
-    Math.max(...[header, ...rows].map((row) => row[column].length), 3)
-  );
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
-  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join(
-    "\n",
-  );
 }

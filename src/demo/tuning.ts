@@ -8,7 +8,7 @@
  */
 import type { Contestant, Rate } from "./contestants.ts";
 import { rateText } from "./report.ts";
-import type { Mark } from "@/training/mod.ts";
+import { arrival, bestTrial, finalLoss, type Mark } from "@/training/mod.ts";
 
 /** What came of a rate. */
 export interface Trial {
@@ -41,29 +41,8 @@ export async function tune(
   return best;
 }
 
-/**
- * The trial that reaches the target in the fewest steps; among equals, where none does or where
- * there is no target, the one of the least final loss. None where all diverge.
- */
-export function bestTrial(trials: readonly Trial[], target?: number): Trial | undefined {
-  return trials.filter((trial) => Number.isFinite(finalLoss(trial)))
-    .sort((a, b) => {
-      const [soonest, other] = [stepsTo(a, target), stepsTo(b, target)];
-      return soonest === other ? finalLoss(a) - finalLoss(b) : soonest - other;
-    })[0];
-}
-
-export function finalLoss({ marks }: Trial): number {
-  return marks.at(-1)!.trainingLoss;
-}
-
-function stepsTo({ marks }: Trial, target = -Infinity): number {
-  const reached = marks.find(({ trainingLoss }) => trainingLoss <= target);
-  return reached?.step ?? Number.MAX_SAFE_INTEGER;
-}
-
 function outcomeOf(trial: Trial, target?: number): string {
-  const reached = trial.marks.find(({ trainingLoss }) => trainingLoss <= (target ?? -Infinity));
-  const arrival = reached ? `, ${target!.toFixed(4)} after ${reached.step} steps` : "";
-  return `loss ${finalLoss(trial).toFixed(4)}${arrival}`;
+  const reached = arrival(trial.marks, target ?? -Infinity);
+  const soon = reached ? `, ${target!.toFixed(4)} after ${reached.step} steps` : "";
+  return `loss ${finalLoss(trial.marks).toFixed(4)}${soon}`;
 }

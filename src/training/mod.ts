@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { arrival, bestTrial, finalLoss, median, tableOf } from "./comparison.ts";
 export { type Examples, type Problem, type ProblemName, PROBLEMS, score } from "./problems.ts";
 export { type Curve, type CurvePoint, plotLosses } from "./plot.ts";
 export { barOf, Progress } from "./progress.ts";

@@ -1,8 +1,7 @@
 /** What the demo makes of its runs. */
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
-import { arrivals, median, rateText, report, tableOf } from "../../src/demo/report.ts";
-import { barOf } from "../../src/training/progress.ts";
-import { bestTrial } from "../../src/demo/tuning.ts";
+import { barOf, bestTrial, median, tableOf } from "@/training/mod.ts";
+import { arrivals, rateText, report } from "../../src/demo/report.ts";
 import { type Contestant, HALF_RATE, rateAt } from "../../src/demo/contestants.ts";
 
 /** Runs with these training losses at steps 10, 20, 30 …, a tenth of a second a step. */

@@ -1,0 +1,129 @@
+/**
+ * What curvature adds to a training step, in units of plain Adam's on the same net, batch and TensorFlow.js backend.
+ *
+ * Contestants take turns of one refresh period each, in an order that is reversed every round, so that other work
+ * on the machine meets all alike. A turn's time is the mean over its steps: statistics, refreshes, downloads and the
+ * way to the server are in it. The server runs on the same machine, on the same cores.
+ *
+ *     deno run --allow-all bench/training/overhead.ts [--problem=mnist-autoencoder] [--rounds=5] [--server=URL] [--save]
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import type { Sequential } from "@tensorflow/tfjs";
+import { openEngine } from "@/engine/mod.ts";
+import { disposeBatch } from "@/networks/mod.ts";
+import { type CurvatureOptions, CurvdClient } from "@/trainer/mod.ts";
+import {
+  curvatureTrainer,
+  GRADIENT_METHODS,
+  gradientTrainer,
+  median,
+  type ProblemName,
+  PROBLEMS,
+  startServer,
+  taskOf,
+  type Trainer,
+} from "@/training/mod.ts";
+import { saveReport } from "../report.ts";
+
+const { values: options } = parseArgs({
+  args: Deno.args,
+  options: {
+    problem: { type: "string", default: "mnist-autoencoder" },
+    rounds: { type: "string", default: "5" },
+    server: { type: "string" },
+    save: { type: "boolean", default: false },
+  },
+});
+const BATCH = 512;
+/** Steps of a turn: one refresh, two batches of statistics. */
+const REFRESH_EVERY = 20;
+const STATISTICS_EVERY = 10;
+const USUAL = {
+  learningRate: 0.01,
+  damping: 0.1,
+  klClip: 0.01,
+  momentum: 0.9,
+  statisticsEvery: STATISTICS_EVERY,
+  refreshEvery: REFRESH_EVERY,
+} satisfies Partial<CurvatureOptions>;
+
+const { facts } = await openEngine({ engine: "cpu", blas: "auto" });
+const problem = PROBLEMS[options.problem as ProblemName];
+const task = await taskOf(problem, BATCH, 1);
+const own = options.server === undefined ? await startServer() : null;
+const client = new CurvdClient(options.server ?? own!.url);
+
+const curvature = (more: Partial<CurvatureOptions>) => (model: Sequential) =>
+  curvatureTrainer(model, problem.loss, client, { ...USUAL, ...more });
+const CONTESTANTS: Record<string, (model: Sequential) => Trainer> = {
+  "adam": (model) => gradientTrainer(model, problem.loss, GRADIENT_METHODS.adam(1e-3), () => 1e-3),
+  "sgd with momentum": (model) =>
+    gradientTrainer(model, problem.loss, GRADIENT_METHODS.sgd(0.1, 0.9), () => 0.1),
+  "kfac, local, asynchronous": curvature({ mode: "local", asynchronous: true }),
+  "kfac, local, asynchronous, a quarter of the batch": curvature({
+    mode: "local",
+    asynchronous: true,
+    statisticsExamples: BATCH / 4,
+  }),
+  "kfac, local": curvature({ mode: "local" }),
+  "kfac, remote": curvature({ mode: "remote" }),
+  "kfac, remote, statistics every step": curvature({ mode: "remote", statisticsEvery: 1 }),
+  "ekfac, local, asynchronous": curvature({ method: "ekfac", mode: "local", asynchronous: true }),
+};
+
+/** Milliseconds a step, of each turn. */
+const turns = new Map<string, number[]>(Object.keys(CONTESTANTS).map((name) => [name, []]));
+const models = new Map(Object.keys(CONTESTANTS).map((name) => [name, problem.network(1)]));
+const trainers = new Map(
+  Object.entries(CONTESTANTS).map(([name, start]) => [name, start(models.get(name)!)]),
+);
+const places = Uint32Array.from({ length: BATCH }, (_, i) => i);
+const batch = task.training.batchAt(places);
+for (let round = 0; round <= Number(options.rounds); round++) {
+  const order = Object.keys(CONTESTANTS);
+  if (round % 2 === 1) order.reverse();
+  for (const name of order) {
+    const trainer = trainers.get(name)!;
+    const begun = performance.now();
+    for (let step = 0; step < REFRESH_EVERY; step++) {
+      await trainer.step(batch, round * REFRESH_EVERY + step);
+    }
+    const ms = (performance.now() - begun) / REFRESH_EVERY;
+    if (round > 0) turns.get(name)!.push(ms); // the first round warms up
+  }
+}
+disposeBatch(batch);
+for (const trainer of trainers.values()) await trainer.dispose();
+await own?.stop();
+
+const adam = median(turns.get("adam")!);
+const rows = [...turns].map(([name, each]) => ({
+  name,
+  ms: Number(median(each).toFixed(2)),
+  times_adam: Number((median(each) / adam).toFixed(2)),
+}));
+console.log(
+  `${problem.description}, batch ${BATCH}, products by ${facts.blas?.library ?? "built-in code"}`,
+);
+for (const { name, ms, times_adam } of rows) {
+  console.log(
+    `${name.padEnd(52)}${ms.toFixed(1).padStart(9)} ms${times_adam.toFixed(2).padStart(8)}`,
+  );
+}
+if (options.save) {
+  await saveReport(
+    `training-overhead-${problem.name}`,
+    `bench/training/overhead.ts --problem=${problem.name} --save`,
+    {
+      problem: problem.description,
+      batch: BATCH,
+      statistics_every: STATISTICS_EVERY,
+      refresh_every: REFRESH_EVERY,
+      rounds: Number(options.rounds),
+      rows,
+    },
+  );
+}
+Deno.exit(0); // the BLAS's threads would keep the process
