@@ -24,9 +24,14 @@ export interface StoreWorker {
  *
  * @param folder made where it is not there; `:memory:` for a store that ends with the process.
  * @param settings of the Worker's log; absent: nothing is logged.
+ * @param probeMs how long a probe waits.
  * @throws CurvdError what opening the file threw.
  */
-export async function startStore(folder: string, settings?: LogSettings): Promise<StoreWorker> {
+export async function startStore(
+  folder: string,
+  settings?: LogSettings,
+  probeMs = PROBE_MS,
+): Promise<StoreWorker> {
   const isMemory = folder === ":memory:";
   if (!isMemory) await Deno.mkdir(folder, { recursive: true });
   const path = isMemory ? folder : `${folder}/${FILE}`;
@@ -82,9 +87,9 @@ export async function startStore(folder: string, settings?: LogSettings): Promis
       const probe = Promise.withResolvers<void>();
       probes.set(id, probe);
       const timer = setTimeout(() => {
-        const message = `The store has not answered for ${PROBE_MS} ms`;
-        probe.reject(new CurvdError("not-ready", message, { limit: PROBE_MS }));
-      }, PROBE_MS);
+        const message = `The store has not answered for ${probeMs} ms`;
+        probe.reject(new CurvdError("not-ready", message, { limit: probeMs }));
+      }, probeMs);
       post({ type: "probe", id });
       try {
         await probe.promise;

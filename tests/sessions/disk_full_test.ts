@@ -64,6 +64,7 @@ Deno.test({
       refused = await call("POST", "/s/steps", step(2 * taken));
     }
     equal(refused.status, 507, JSON.stringify(refused.body));
+    equal((await fetch(`${server.url}/health/live`)).status, 200);
     equal(refused.body.type, "/problems/store-full");
     equal((await call("GET", "/s")).body.revision, taken);
     equal((await call("GET", "/s/factors")).body.layers.fc.batches, taken);
