@@ -31,6 +31,7 @@ import { answerProblemKind } from "./problem_kinds.ts";
 import { securityHeaders } from "./security_headers.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
+import { traceRequests } from "./tracing.ts";
 
 /** Paths of sessions; their calls take turns one after another, by id. */
 const SESSION_PATHS = ["/v1/sessions", "/v1/sessions/:id", "/v1/sessions/:id/:noun"];
@@ -75,6 +76,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     throw new CurvdError("not-found", `There is no ${req.path}; see /docs for what there is`);
   });
   app.use(requestId());
+  app.use(traceRequests);
   app.use(accessLog);
   app.use(countRequests(metrics));
   app.use(securityHeaders());
