@@ -1,5 +1,5 @@
 /**
- * What a method costs on a layer: multiplications in pairs with additions (FLOPs) by stage, and bytes.
+ * What a method costs on a layer: multiplications in pairs with additions (FLOPs) by stage, and bytes on the wire.
  *
  * Leading terms only, of the algorithms as they are here: an estimate to plan with, before any data moves.
  *
@@ -16,6 +16,10 @@ export interface LayerSize {
   /** Of one block, homogeneous coordinate included; an embedding's vocabulary; 2f of a normalisation layer. */
   readonly dIn: number;
   readonly dOut: number;
+  /** Whether dIn has the homogeneous coordinate. */
+  readonly hasBias: boolean;
+  /** Of a normalisation layer: whether its block is kept as its diagonal. */
+  readonly isDiagonal?: boolean;
   /** T, places an example. */
   readonly locations: number;
   /** kh·kw of a convolution, else 1. */
@@ -36,8 +40,6 @@ export interface Cost {
   readonly statistics: StageFlops;
   readonly refresh: StageFlops;
   readonly update: StageFlops;
-  /** What stays on the device between refreshes, and at most while it works. */
-  readonly deviceBytes: number;
   /** Request and answer of one `updates` from raw statistics, F32. */
   readonly wireBytes: number;
   readonly fits: boolean;
@@ -74,34 +76,25 @@ export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize,
     refresh,
     update: products(update),
   });
-  const factors = b * ((size.kind === "embedding" ? dIn : dIn ** 2) + dOut ** 2);
   const gradient = b * dIn * dOut;
   const filterBlocks = size.kind === "conv2d" ? gradient * size.taps : b * dOut * dIn ** 2;
   const woodbury = size.kind === "dense" && !isShared && 2 * n <= dIn;
   const miniBlocks = woodbury ? dOut * n ** 2 : filterBlocks;
 
-  const stages: Record<string, () => [Stages, number]> = {
-    kfac: () => [plain(gram, inverses, apply), 2 * factors],
-    foof: () => [
+  const stages: Record<string, () => Stages> = {
+    kfac: () => plain(gram, inverses, apply),
+    foof: () =>
       plain(b * rows * dIn ** 2, { ...inverses, inverses: b * dIn ** 3 }, 2 * b * dOut * dIn ** 2),
-      2 * b * dIn ** 2,
-    ],
-    ekfac: () => [plain(gram + moments, bases, 2 * apply), 2 * factors + gradient],
-    tkfac: () => [plain(2 * gram, inverses, apply), 2 * factors],
-    tekfac: () => [plain(2 * gram + moments, bases, 2 * apply), 2 * factors + gradient],
-    kpsvd: () => [plain(pair, inverses, apply), 2 * factors],
-    deflation: () => [plain(2 * pair, pencils, 2 * apply), 4 * factors],
-    lanczos: () => [plain(2 * pair, pencils, 2 * apply), 24 * factors],
-    kfac_corrected: () => [plain(gram + pair, pencils, 2 * apply), 4 * factors],
-    kfac_tridiagonal: () => [
-      plain(3 * gram, add(inverses, pencils), 6 * apply),
-      6 * factors,
-    ],
-    kfac_two_level: () => [
-      plain(gram, inverses, apply + 6 * n * gradient),
-      2 * factors,
-    ],
-    mbf: () => [
+    ekfac: () => plain(gram + moments, bases, 2 * apply),
+    tkfac: () => plain(2 * gram, inverses, apply),
+    tekfac: () => plain(2 * gram + moments, bases, 2 * apply),
+    kpsvd: () => plain(pair, inverses, apply),
+    deflation: () => plain(2 * pair, pencils, 2 * apply),
+    lanczos: () => plain(2 * pair, pencils, 2 * apply),
+    kfac_corrected: () => plain(gram + pair, pencils, 2 * apply),
+    kfac_tridiagonal: () => plain(3 * gram, add(inverses, pencils), 6 * apply),
+    kfac_two_level: () => plain(gram, inverses, apply + 6 * n * gradient),
+    mbf: () =>
       plain(
         2 * n * miniBlocks,
         {
@@ -112,26 +105,17 @@ export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize,
         },
         2 * miniBlocks,
       ),
-      2 * miniBlocks,
-    ],
-    shampoo: () => [
-      plain(2 * b * dOut * dIn * (dOut + dIn), { ...bases, products: 2 * d3 }, apply),
-      2 * factors,
-    ],
-    soap: () => [
+    shampoo: () => plain(2 * b * dOut * dIn * (dOut + dIn), { ...bases, products: 2 * d3 }, apply),
+    soap: () =>
       plain(
         2 * b * dOut * dIn * (dOut + dIn),
         { products: 6 * d3, inverses: 0, eigh: 0 },
         2 * apply,
       ),
-      2 * factors + 2 * gradient,
-    ],
   };
-  const [work, kept] = stages[method]();
   const raw = n * (size.inputValues + size.outputValues);
   return {
-    ...work,
-    deviceBytes: 4 * (kept + 3 * gradient + raw),
+    ...stages[method](),
     wireBytes: 4 * (raw + 2 * gradient),
     fits: method !== "mbf" || 4 * miniBlocks <= BLOCKS_BUDGET_BYTES,
   };
@@ -155,7 +139,6 @@ function diagonalCost({ dIn, inputValues, outputValues }: LayerSize, n: number):
     statistics: products(2 * raw),
     refresh: products(dIn),
     update: products(dIn),
-    deviceBytes: 4 * (3 * dIn + raw),
     wireBytes: 4 * (raw + 2 * dIn),
     fits: true,
   };

@@ -29,6 +29,7 @@ export {
 export { type HostSamples, hostSamples } from "./host_samples.ts";
 export { rootFactors, traceFactors } from "./tkfac.ts";
 export { type Cost, costOf, type LayerSize, type StageFlops, total as totalFlops } from "./cost.ts";
+export { heldBytes, workingBytes } from "./memory.ts";
 export { klClipFactor } from "./kl_clip.ts";
 export * from "./quadratic_model.ts";
 export * from "./registry.ts";

@@ -7,6 +7,8 @@ import { createHash } from "node:crypto";
 import {
   DEFAULT_OPTIONS,
   expectKindOf,
+  heldBytes,
+  type LayerSize,
   type LevenbergMarquardt,
   type MethodOptions,
   settleOptions,
@@ -166,25 +168,47 @@ function sorted(value: unknown): unknown {
   );
 }
 
-/** Bytes that a session will hold at the least, of the layers whose sizes are stated: averages, and forms of the same sizes. */
+/** Bytes that a session will hold at the least, of the layers whose sizes are stated. */
 export function leastBytesOf({ method, layers }: Identity): number {
-  const hasScalings = method === "ekfac" || method === "tekfac" || method === "soap";
-  return Object.values(layers).reduce((sum, layer) => {
-    const sides = sidesOf(layer);
-    if (sides === null || method === "mbf") return sum;
-    const { groups, dIn, dOut } = sides;
-    const output = method === "foof" ? 0 : dOut ** 2;
-    return sum + 4 * groups * (2 * (dIn ** 2 + output) + Number(hasScalings) * dIn * dOut);
-  }, 0);
+  const sizes = Object.values(layers).map(sizeOf);
+  const known = sizes.filter((size) => size !== null);
+  const total = (of: readonly LayerSize[]) =>
+    heldBytes(method, of, 0).reduce((sum, bytes) => sum + bytes, 0);
+  return known.length === sizes.length
+    ? total(known)
+    : known.reduce((sum, size) => sum + total([size]), 0); // what couples neighbours is not known
 }
 
-function sidesOf(layer: SessionLayer): { groups: number; dIn: number; dOut: number } | null {
-  if (layer.kind === "dense" && layer.d_in && layer.d_out) {
-    return { groups: 1, dIn: layer.d_in + Number(layer.bias), dOut: layer.d_out };
+/** A layer's sizes as far as memory goes; null where they are learned from the first statistics. */
+function sizeOf(layer: SessionLayer): LayerSize | null {
+  const plain = {
+    groups: 1,
+    hasBias: false,
+    locations: 1,
+    taps: 1,
+    inputValues: 0,
+    outputValues: 0,
+  };
+  switch (layer.kind) {
+    case "dense": {
+      const { kind, d_in, d_out, bias: hasBias } = layer;
+      if (!d_in || !d_out) return null;
+      return { ...plain, kind, hasBias, dIn: d_in + Number(hasBias), dOut: d_out };
+    }
+    case "conv2d": {
+      const { kind, groups, c_in, c_out, kernel_size, bias: hasBias } = layer;
+      if (!c_in || !c_out || !kernel_size) return null;
+      const taps = kernel_size[0] * kernel_size[1];
+      const dIn = c_in / groups * taps + Number(hasBias), dOut = c_out / groups;
+      return { ...plain, kind, groups, hasBias, taps, dIn, dOut };
+    }
+    case "embedding": {
+      const { kind, vocabulary: dIn, d_out: dOut } = layer;
+      return dOut ? { ...plain, kind, dIn, dOut } : null;
+    }
+    case "scale_and_shift": {
+      const { kind, features, block } = layer;
+      return { ...plain, kind, isDiagonal: block === "diagonal", dIn: 2 * features, dOut: 1 };
+    }
   }
-  if (layer.kind === "conv2d" && layer.c_in && layer.c_out && layer.kernel_size) {
-    const { groups, c_in, c_out, kernel_size: [kh, kw], bias } = layer;
-    return { groups, dIn: c_in / groups * kh * kw + Number(bias), dOut: c_out / groups };
-  }
-  return null;
 }

@@ -26,7 +26,11 @@ export const PlanRequest = z.strictObject({
 }).meta({ id: "PlanRequest" });
 export type PlanRequest = z.infer<typeof PlanRequest>;
 
-const bytes = z.strictObject({ device: z.number(), wire: z.number() });
+const bytes = z.strictObject({
+  session: z.number().describe("what a session of it holds between its calls"),
+  device: z.number().describe("at most on the device while a step works, that included"),
+  wire: z.number().describe("of a step's batch, gradients and updates, F32"),
+});
 const stages = z.record(z.string(), z.number());
 
 export const PlanAnswer = answered("PlanAnswer", {

@@ -7,16 +7,24 @@ import {
   type Cost,
   costOf,
   expectKindOf,
+  heldBytes,
   type LayerSize,
   outputImage,
   samePadding,
   type StageFlops,
   totalFlops,
+  workingBytes,
 } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { Document, PlanRequest } from "@/wire/mod.ts";
 import { ratesOf } from "../calibration.ts";
+
+/** What a layer will take. */
+interface Planned extends Cost {
+  readonly heldBytes: number;
+  readonly workingBytes: number;
+}
 
 type Stage = "statistics" | "refresh" | "update";
 const STAGES: readonly Stage[] = ["statistics", "refresh", "update"];
@@ -24,12 +32,21 @@ const STAGES: readonly Stage[] = ["statistics", "refresh", "update"];
 export async function plan(engine: Engine, request: PlanRequest): Promise<Document> {
   const started = performance.now();
   const { method, n } = request;
-  const costs = Object.entries(request.layers).map(([name, layer]) => {
+  const sizes = Object.entries(request.layers).map(([name, layer]) => {
     if (method !== "shampoo" && method !== "soap") expectKindOf(method, layer.kind, name);
-    return [name, costOf(method, sizeOf(name, layer), n)] as const;
+    return [name, sizeOf(name, layer)] as const;
   });
+  const each = sizes.map(([, size]) => size);
+  const held = heldBytes(method, each, n), working = workingBytes(method, each, n);
+  const costs = sizes.map(([name, size], l) =>
+    [name, {
+      ...costOf(method, size, n),
+      heldBytes: held[l],
+      workingBytes: working[l],
+    }] as const
+  );
   const rates = await ratesOf(engine);
-  const sum = (of: (cost: Cost) => number) => costs.reduce((x, [, cost]) => x + of(cost), 0);
+  const sum = (of: (cost: Planned) => number) => costs.reduce((x, [, cost]) => x + of(cost), 0);
   const flopsOf = (cost: Cost) =>
     Object.fromEntries(STAGES.map((stage) => [stage, totalFlops(cost[stage])]));
   const millisecondsOf = (stage: StageFlops) =>
@@ -37,15 +54,20 @@ export async function plan(engine: Engine, request: PlanRequest): Promise<Docume
       (ms, kind) => ms + stage[kind] / rates[kind],
       0,
     );
+  const bytesOf = (of: (read: (cost: Planned) => number) => number) => ({
+    session: of((cost) => cost.heldBytes),
+    device: of((cost) => cost.workingBytes),
+    wire: of((cost) => cost.wireBytes),
+  });
   const compute = performance.now() - started;
   return {
     layers: Object.fromEntries(
       costs.map(([name, cost]) => [name, {
-        bytes: { device: cost.deviceBytes, wire: cost.wireBytes },
+        bytes: bytesOf((read) => read(cost)),
         flops: flopsOf(cost),
       }]),
     ),
-    bytes: { device: sum((c) => c.deviceBytes), wire: sum((c) => c.wireBytes) },
+    bytes: bytesOf(sum),
     flops: Object.fromEntries(STAGES.map((stage) => [stage, sum((c) => totalFlops(c[stage]))])),
     estimated_ms: Object.fromEntries(
       STAGES.map((stage) => [stage, sum((c) => millisecondsOf(c[stage]))]),
@@ -57,9 +79,9 @@ export async function plan(engine: Engine, request: PlanRequest): Promise<Docume
 }
 
 /** No tensor of a layer may be larger than a binding of the device. */
-function fitsDevice({ deviceBytes }: Cost, engine: Engine): boolean {
+function fitsDevice({ heldBytes }: Planned, engine: Engine): boolean {
   const { maxBufferSize } = engine.facts.limits;
-  return maxBufferSize === undefined || deviceBytes <= maxBufferSize;
+  return maxBufferSize === undefined || heldBytes <= maxBufferSize;
 }
 
 function sizeOf(name: string, layer: PlanRequest["layers"][string]): LayerSize {
@@ -70,6 +92,7 @@ function sizeOf(name: string, layer: PlanRequest["layers"][string]): LayerSize {
         groups: 1,
         dIn: layer.d_in + Number(layer.bias),
         dOut: layer.d_out,
+        hasBias: layer.bias,
         locations: 1,
         taps: 1,
         inputValues: layer.d_in,
@@ -95,6 +118,7 @@ function sizeOf(name: string, layer: PlanRequest["layers"][string]): LayerSize {
         groups,
         dIn: layer.c_in / groups * taps + Number(layer.bias),
         dOut: layer.c_out / groups,
+        hasBias: layer.bias,
         locations: output[0] * output[1],
         taps,
         inputValues: layer.c_in * image[0] * image[1],
@@ -107,6 +131,7 @@ function sizeOf(name: string, layer: PlanRequest["layers"][string]): LayerSize {
         groups: 1,
         dIn: layer.vocabulary,
         dOut: layer.d_out,
+        hasBias: false,
         locations: 1,
         taps: 1,
         inputValues: 1,
@@ -118,6 +143,8 @@ function sizeOf(name: string, layer: PlanRequest["layers"][string]): LayerSize {
         groups: 1,
         dIn: 2 * layer.features,
         dOut: 1,
+        hasBias: false,
+        isDiagonal: layer.block === "diagonal",
         locations: 1,
         taps: 1,
         inputValues: layer.features,
