@@ -96,6 +96,17 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
+/** Which faults send requests, that no tally counts, to a route. */
+export const FAULTS_BY_ROUTE: Readonly<Record<string, readonly string[]>> = {
+  "POST /v1/inverses": [
+    "client dies in mid-upload",
+    "client dies in mid-download",
+    "declared length is 10 GB",
+    "fifty connections say nothing",
+  ],
+  "POST /v1/eigenbases": ["client gives up while it waits"],
+};
+
 function hostOf({ url }: ServerProcess): string {
   return new URL(url).host;
 }

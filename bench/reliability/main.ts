@@ -33,7 +33,9 @@ const { tally, observations } = await runMix(server, {
   workerFaultMs: 15_000,
   clientFaultMs: 1_000,
 });
-for (const line of unforeseen(await server.stop())) tally.wrong(line);
+const { code, printed } = await server.stop();
+if (code !== 0) tally.wrong(`The server ended with ${code}`);
+for (const line of unforeseen(printed)) tally.wrong(line);
 
 const sorted = (counts: ReadonlyMap<string, number>) =>
   Object.fromEntries([...counts].sort(([a], [b]) => a < b ? -1 : 1));

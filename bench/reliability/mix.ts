@@ -6,6 +6,7 @@
 import { uniform } from "../../tests/support/matrices.ts";
 import { checkedCall } from "./checked_call.ts";
 import { CheckedSession } from "./checked_session.ts";
+import { counterComplaints } from "./counters.ts";
 import { FAULTS } from "./faults.ts";
 import { type Observations, observe } from "./observer.ts";
 import { ask } from "./request.ts";
@@ -70,8 +71,9 @@ export async function runMix(server: ServerProcess, options: MixOptions): Promis
     ...Object.entries(FAULTS).map(async ([kind, fault], at) => {
       const random = uniform(seed + at);
       const mean = WORKER_FAULTS.includes(kind) ? options.workerFaultMs : options.clientFaultMs;
-      while (true) {
-        const pause = -mean * Math.log(1 - random());
+      for (let happened = 0;; happened++) {
+        // the first within the mean, so that a short run has each; then as a Poisson process
+        const pause = happened === 0 ? mean * random() : -mean * Math.log(1 - random());
         const left = Math.max(0, end - performance.now());
         await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
         if (isOver()) break;
@@ -83,6 +85,10 @@ export async function runMix(server: ServerProcess, options: MixOptions): Promis
   await Promise.all(working);
   const observations = await observing;
   for (const complaint of observations.complaints) tally.wrong(complaint);
+  if (url === server.url && !server.hasEnded()) {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const complaint of counterComplaints(metrics, tally)) tally.wrong(complaint);
+  }
   return { tally, observations };
 }
 

@@ -14,7 +14,7 @@ export interface Observations {
 
 const EVERY_MS = 250;
 /** How long what is being dropped may take to be gone. */
-const SETTLE_MS = 15_000;
+const SETTLE_MS = 60_000;
 const MIB = 2 ** 20;
 
 /** Watches until the run is over, then waits for the server to be as it was. */

@@ -1,4 +1,9 @@
-/** The server under test: another process, whose memory and files are read from outside. @module */
+/**
+ * The server under test: `main.ts` in another process, with a compute Worker that can be killed; its
+ * memory and files are read from outside.
+ *
+ * @module
+ */
 
 export type WorkerFault = "crash" | "lose";
 
@@ -12,8 +17,8 @@ export interface ServerProcess {
   /** Resident memory, in bytes. */
   residentBytes(): number;
   openFiles(): number;
-  /** Lets it finish. @returns what it printed as errors. */
-  stop(): Promise<string>;
+  /** Lets it finish, by SIGTERM. @returns its exit code, and what it has printed. */
+  stop(): Promise<{ code: number; printed: string }>;
 }
 
 /** Starts it on a free port, with a store of its own. */
@@ -22,12 +27,12 @@ export async function startServerProcess(
 ): Promise<ServerProcess> {
   const data = await Deno.makeTempDir({ prefix: "curvd-faults-" });
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", new URL("./faulty_server.ts", import.meta.url).pathname],
+    args: ["run", "--allow-all", `--preload=${pathOf("./preload.ts")}`, pathOf("../../main.ts")],
     env: {
       CURVD_PORT: "0",
       CURVD_DATA: data,
       CURVD_ENGINE: "cpu",
-      CURVD_LOG_LEVEL: "error",
+      CURVD_LOG: "json",
       NO_COLOR: "1",
       ...settings,
     },
@@ -42,7 +47,7 @@ export async function startServerProcess(
   const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       printed += text;
-      const [, found] = /listens on (http:\S+)/.exec(printed) ?? [];
+      const [, found] = /listens on (http:[^\s,]+)/.exec(printed) ?? [];
       if (found !== undefined) url.resolve(found);
     }
     url.reject(new Error(`The server did not start: ${printed}`));
@@ -57,13 +62,18 @@ export async function startServerProcess(
     residentBytes: () => residentBytesOf(child.pid),
     openFiles: () => [...Deno.readDirSync(`/proc/${child.pid}/fd`)].length,
     async stop() {
-      if (!ended) await orders.close();
-      await child.status;
+      if (!ended) child.kill("SIGTERM");
+      const { code } = await child.status;
       await errors;
+      await orders.abort();
       await Deno.remove(data, { recursive: true });
-      return printed;
+      return { code, printed };
     },
   };
+}
+
+function pathOf(relative: string): string {
+  return new URL(relative, import.meta.url).pathname;
 }
 
 function residentBytesOf(pid: number): number {

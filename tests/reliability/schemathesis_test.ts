@@ -50,8 +50,9 @@ Deno.test({
     const printed = new TextDecoder().decode(stdout);
     await Deno.remove(folder, { recursive: true });
     ok(!server.hasEnded(), "the server is still up");
-    const log = await server.stop();
+    const { code: serverCode, printed: log } = await server.stop();
     equal(code, 0, printed.slice(printed.indexOf("= FAILURES")));
+    equal(serverCode, 0);
     ok(!/met a bug/.test(log), log);
     const [, operations] = /Tested: (\d+)/.exec(printed) ?? [];
     const [, cases] = /(\d+) generated/.exec(printed) ?? [];
