@@ -1,9 +1,12 @@
 /**
  * The networks that are trained here, all on images `[n, 784]`, all answering logits.
  *
- * Auto-encoders: widths of Hinton & Salakhutdinov 2006, units and first weights of Koroko et al. 2022
- * (arXiv:2201.10285; their code's `apps/mlp_cnn/models.py`): ReLU throughout, the code included, Glorot's
- * uniform weights. Their last sigmoid belongs to the loss here.
+ * Auto-encoders: widths and linear code of Hinton & Salakhutdinov 2006; rectified units and Glorot's
+ * uniform first weights as Koroko et al. 2022 (arXiv:2201.10285) have them, whose last sigmoid belongs
+ * to the loss here.
+ *
+ * Departs from the latter: they rectify the code too. Six rectified units are soon dead, and then an
+ * image is answered by the mean of all.
  *
  * @module
  */
@@ -17,22 +20,31 @@ export const MLP_WIDTHS = [PIXELS, 128, 64, 10];
 
 /** ReLU between layers of these widths, the last one linear; the same weights for the same seed. */
 export function multilayerPerceptron(widths: readonly number[], seed: number): Sequential {
-  const last = widths.length - 2;
+  return denseLayers(widths, [widths.length - 2], seed);
+}
+
+/** There and back: 784-…-code-…-784, linear at the code and at the end. */
+export function autoEncoder(widths: readonly number[], seed: number): Sequential {
+  const all = [...widths, ...widths.slice(0, -1).reverse()];
+  return denseLayers(all, [widths.length - 2, all.length - 2], seed);
+}
+
+/** @param linear places of the layers without ReLU. */
+function denseLayers(
+  widths: readonly number[],
+  linear: readonly number[],
+  seed: number,
+): Sequential {
   return sequential({
     layers: widths.slice(1).map((units, index) =>
       layers.dense({
         units,
         inputShape: index === 0 ? [widths[0]] : undefined,
-        activation: index === last ? "linear" : "relu",
+        activation: linear.includes(index) ? "linear" : "relu",
         kernelInitializer: glorot(seed, widths.length, index),
       })
     ),
   });
-}
-
-/** There and back: 784-…-code-…-784. */
-export function autoEncoder(widths: readonly number[], seed: number): Sequential {
-  return multilayerPerceptron([...widths, ...widths.slice(0, -1).reverse()], seed);
 }
 
 /**

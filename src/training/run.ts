@@ -106,7 +106,7 @@ export async function run(
         ? markOf(task, model, step, seconds)
         : undefined;
       if (mark) marks.push(mark);
-      onStep({ step, seconds, ...facts }, mark);
+      onStep({ ...facts, step, seconds }, mark);
       if (isLast || (mark && (!Number.isFinite(mark.trainingLoss) || isDone?.(mark)))) break;
       if (step % TURN_EVERY === 0) await eventLoopTurn();
     }

@@ -157,3 +157,14 @@ Deno.test("plotLosses() draws every curve in either panel, and says what is on t
   );
   equal(lines?.length, 4);
 });
+
+Deno.test("a step's own number does not hide the run's", async () => {
+  const seen: number[] = [];
+  const start = () => ({
+    step: () => Promise.resolve({ loss: 1, step: 77 }),
+    dispose: () => {},
+  });
+  const options = { seed: 1, steps: 2, markEvery: 5 };
+  await run(start, task(), { ...options, onStep: ({ step }) => seen.push(step) });
+  deepEqual(seen, [1, 2]);
+});
