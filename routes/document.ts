@@ -31,13 +31,13 @@ export interface Received {
  * decoding throws.
  */
 export async function readDocument(
-  { req }: Context,
+  { req, env }: Context,
   codec: Codec,
   maxBodyBytes: number,
 ): Promise<Received> {
   const encoding = encodingOfBody(req.raw.headers);
   const answerIn = encodingOfAnswer(req.raw.headers.get("accept"), encoding);
-  const body = await readBody(req.raw, maxBodyBytes);
+  const body = await readBody(req.raw, maxBodyBytes, env?.incoming);
   return { document: await codec.decode(body, encoding), answerIn };
 }
 
