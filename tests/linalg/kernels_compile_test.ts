@@ -6,8 +6,8 @@
  * over 16 KiB, which naga lets pass; naga refuses what it does not know yet.
  */
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { chromium } from "playwright-core";
+import { readdirSync, readFileSync } from "node:fs";
+import { CHROMIUM, openChromium } from "../support/chromium.ts";
 
 const SOURCES = new URL("../../src/linalg/", import.meta.url);
 
@@ -125,9 +125,6 @@ async function complaints(all: Compilation[]): Promise<string[]> {
   return found;
 }
 
-/** Where Linux distributions put it. */
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-  .find(existsSync);
 if (CHROMIUM === undefined) console.log("no Chromium: the kernels are not compiled with Tint");
 
 const hasAdapter = await navigator.gpu?.requestAdapter() ?? null;
@@ -157,11 +154,7 @@ Deno.test({
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
       () => new Response("<!doctype html>", { headers: { "content-type": "text/html" } }),
     );
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      headless: true,
-      args: ["--no-sandbox", "--enable-unsafe-webgpu"],
-    });
+    const browser = await openChromium();
     try {
       const page = await browser.newPage();
       const response = await page.goto(`http://127.0.0.1:${server.addr.port}/`);
