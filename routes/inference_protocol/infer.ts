@@ -9,8 +9,7 @@ export type Handler = (c: Context) => Promise<Response>;
 /** @param native the handler of the call's own route: all that is done is done by it. */
 export async function infer(c: Context, call: string, native: Handler): Promise<Response> {
   const { request, form } = await nativeRequest(c.req.raw);
-  c.req.raw = request;
-  const response = await native(c);
+  const response = await withRequest(c, request, () => native(c));
   const model = { name: call, version: MODEL_VERSION };
   // the listener's own Response has no bytes()
   const file = new Uint8Array(await response.arrayBuffer());
@@ -26,4 +25,17 @@ export async function infer(c: Context, call: string, native: Handler): Promise<
     headers.set("inference-header-content-length", String(headBytes));
   }
   return new Response(bodyOf(parts, bytes), { headers });
+}
+
+/** Runs a handler on another request than the connection's: it must read that one's body. */
+async function withRequest<T>(c: Context, request: Request, handle: () => Promise<T>): Promise<T> {
+  const { env, req: { raw } } = c;
+  try {
+    c.req.raw = request;
+    c.env = { ...env, incoming: undefined };
+    return await handle();
+  } finally {
+    c.req.raw = raw;
+    c.env = env;
+  }
 }

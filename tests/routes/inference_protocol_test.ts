@@ -2,6 +2,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { CurvdError } from "../../src/errors.ts";
 import { type Document, tensorOf } from "../../src/wire/mod.ts";
+import { listen } from "../../routes/listen.ts";
 import { joined } from "../wire/bytes.ts";
 import { type Answering, appWith, inverseAnswer } from "./fake_compute.ts";
 
@@ -155,6 +156,34 @@ Deno.test("the tensors of a chunked body are counted as they come", async () => 
   deepEqual(seen.layers!.fc1.A, tensorOf([2, 2], A));
   const refused = await send(appWith(undefined, { maxBodyBytes: 64 }));
   equal(refused.status, 413, await refused.text());
+});
+
+Deno.test("over a connection, the native call reads what was translated", async () => {
+  let seen: Document = {};
+  const app = appWith((_, request) => {
+    seen = request;
+    return inverseAnswer();
+  });
+  const listener = await listen(app.fetch, { host: "127.0.0.1", port: 0 });
+  const url = `${listener.url}/v2/models/inverses/infer`;
+  const binary = { parameters: { binary_data_size: 16 }, data: undefined };
+  const head = new TextEncoder().encode(
+    JSON.stringify({ inputs: [{ ...REQUEST.inputs[0], ...binary }] }),
+  );
+  for (
+    const init of [
+      { body: JSON.stringify(REQUEST) },
+      {
+        body: joined([head, new Uint8Array(A.buffer)]),
+        headers: { [HEAD_LENGTH]: String(head.length) },
+      },
+    ]
+  ) {
+    const response = await fetch(url, { method: "POST", ...init });
+    deepEqual([response.status, (await response.json()).outputs?.[0].shape], [200, [2, 2]]);
+    deepEqual(seen.layers!.fc1.A, tensorOf([2, 2], A));
+  }
+  await listener.close();
 });
 
 Deno.test("server, models and health say what they are", async () => {
