@@ -19,6 +19,8 @@ COPY deno.json ./
 COPY src/deno.lock src/
 RUN deno install --frozen
 COPY . .
+# The page's scripts, so that the server, which cannot write here, finds them made.
+RUN deno task bundle
 
 FROM debian:trixie-slim AS run
 # OpenBLAS for the cpu engine; the Vulkan loader and Mesa's drivers for AMD and Intel. NVIDIA's

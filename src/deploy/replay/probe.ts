@@ -24,8 +24,11 @@ for (let attempt = 0;; attempt++) {
   await new Promise((resolve) => setTimeout(resolve, 100));
 }
 console.log("ready");
-const { engine, reason } = await (await fetch(`${url}/v1/device`)).json();
-console.log(`engine ${engine}: ${reason}`);
+const { engine, reason, blas } = await (await fetch(`${url}/v1/device`)).json();
+console.log(`engine ${engine} with ${blas?.library ?? "no BLAS"}: ${reason}`);
+const script = await fetch(`${url}/page/main.js`);
+if (!script.ok) throw new Error(`The page's script is not there: ${await script.text()}`);
+await script.body?.cancel();
 
 const headers = { "content-type": "application/json" };
 check(await (await fetch(`${url}/v1/inverses`, { method: "POST", body, headers })).json());
