@@ -1,7 +1,9 @@
-"""What schemathesis must know of safetensors, which it has no words for.
+"""What schemathesis must know beyond the reference.
 
-A request's body goes out as it was made up: the wrong files of the codec fuzz are made elsewhere. An
-answer's is read by the format's own reader, so that a file which only curvd can read is a failure.
+Safetensors: a request's body goes out as it was made up (the wrong files of the codec fuzz are made
+elsewhere); an answer is read by the format's own reader, so that a file which only curvd can read is a
+failure. Headers: one that the reference does not have is no fault in HTTP, and a deadline that is kept
+to the millisecond would be answered, as asked, by 504.
 """
 
 import schemathesis
@@ -17,3 +19,14 @@ def write_file(ctx, value):
 def read_file(ctx, response):
     load(response.content)
     return response.content.decode("latin-1")
+
+
+@schemathesis.hook
+def filter_case(ctx, case):
+    return "x-schemathesis-unknown-property" not in (case.headers or {})
+
+
+@schemathesis.hook
+def before_call(ctx, case, kwargs):
+    if str((case.headers or {}).get("Curvd-Timeout-Ms", "")).isdecimal():
+        case.headers["Curvd-Timeout-Ms"] = "60000"
