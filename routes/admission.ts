@@ -8,7 +8,7 @@ import { createMiddleware } from "hono/factory";
 import type { Admission, Claim, Place, Priority } from "@/admission/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { declaredLength } from "./body.ts";
-import { type AppEnv, routeOf } from "./context.ts";
+import { type AppEnv, hasLeft, routeOf, whenAnswered } from "./context.ts";
 
 /** What a training step waits for, and what nobody waits for; everything else lies between. */
 const PRIORITIES: Readonly<Record<string, Priority>> = {
@@ -39,17 +39,10 @@ export function admit(admission: Admission, limits: BodyLimits) {
     if (nounOf(c) === "events") return await next();
     const place = admission.enter(claimOf(c, limits));
     c.set("place", place);
-    const outgoing = c.env?.outgoing;
     try {
       await next();
     } finally {
-      // an answer that is still being sent holds its memory; of a client that left the close may be long past
-      const { signal } = c.req.raw;
-      if (outgoing === undefined || signal.aborted) place.leave();
-      else {
-        outgoing.once("close", () => place.leave());
-        signal.addEventListener("abort", () => place.leave(), { once: true });
-      }
+      whenAnswered(c, () => place.leave()); // an answer that is still being sent holds its memory
     }
   });
 }
@@ -60,7 +53,7 @@ export function inTurn<T>(
   work: (signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const place = placeOf(c);
-  return place === undefined ? work(c.req.raw.signal) : place.work(() => work(place.signal));
+  return place === undefined ? work(undefined) : place.work(() => work(place.signal));
 }
 
 /** Milliseconds that a request waited for its turn. */
@@ -87,8 +80,17 @@ function claimOf(c: Context<AppEnv>, { maxBodyBytes, maxCheckpointBytes }: BodyL
     priority: PRIORITIES[noun] ?? "normal",
     lane: session === undefined ? undefined : `${who}/${session}`,
     deadlineMs: timeoutOf(c),
-    client: c.req.raw.signal,
+    client: leavingOf(c),
   };
+}
+
+/** Aborted when the client leaves. */
+function leavingOf(c: Context<AppEnv>): AbortSignal {
+  const outgoing = c.env?.outgoing;
+  if (outgoing === undefined) return c.req.raw.signal;
+  const leaving = new AbortController();
+  outgoing.once("close", () => hasLeft(c) && leaving.abort());
+  return leaving.signal;
 }
 
 /** The last word of the path: what is asked for. */

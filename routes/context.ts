@@ -29,6 +29,20 @@ export interface AppEnv {
   };
 }
 
+/** Whether the client has gone before its answer was whole. (A Request's own signal costs more to make than it tells.) */
+export function hasLeft({ env, req }: Context<AppEnv>): boolean {
+  const outgoing = env?.outgoing;
+  if (outgoing === undefined) return req.raw.signal.aborted;
+  return outgoing.destroyed && !outgoing.writableFinished;
+}
+
+/** Calls back once: when the whole answer has left, or the client. Without a listener at once. */
+export function whenAnswered({ env }: Context<AppEnv>, then: () => void): void {
+  const outgoing = env?.outgoing;
+  if (outgoing === undefined || outgoing.destroyed) then(); // its close may be long past
+  else outgoing.once("close", then);
+}
+
 /** The pattern that a request's path met, such as `/v1/sessions/:id/steps`; null where it met none. */
 export function routeOf(c: Context): string | null {
   const path = matchedRoutes(c).at(-1)?.path ?? "*";

@@ -4,7 +4,7 @@ import { createMiddleware } from "hono/factory";
 import type { Admission } from "@/admission/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { Metrics } from "@/observe/mod.ts";
-import { type AppEnv, routeOf } from "./context.ts";
+import { type AppEnv, hasLeft, routeOf, whenAnswered } from "./context.ts";
 
 /** Methods by name; any other that somebody makes up is one label. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
@@ -23,20 +23,16 @@ export function countRequests(metrics: Metrics) {
   return createMiddleware<AppEnv>(async function countRequest(c, next) {
     const begun = performance.now();
     await next();
-    const outgoing = c.env?.outgoing;
-    const { signal } = c.req.raw;
-    const count = () => {
-      const hasLeft = outgoing !== undefined && !outgoing.writableFinished;
+    whenAnswered(c, () => {
+      const isCut = hasLeft(c);
       metrics.request({
         method: METHODS.has(c.req.method) ? c.req.method : "other",
         route: routeOf(c) ?? "none",
-        status: hasLeft ? CLIENT_LEFT : c.res.status,
-        reason: hasLeft ? "aborted" : reasonOf(c.error),
+        status: isCut ? CLIENT_LEFT : c.res.status,
+        reason: isCut ? "aborted" : reasonOf(c.error),
         seconds: (performance.now() - begun) / 1000,
       });
-    };
-    if (outgoing === undefined || signal.aborted) count();
-    else outgoing.once("close", count);
+    });
   });
 }
 

@@ -8,6 +8,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { CurvdError, type ErrorCode, packError } from "@/errors.ts";
 import { log } from "@/log.ts";
 import type { Problem } from "@/wire/mod.ts";
+import { hasLeft } from "./context.ts";
 
 /** Status and title of each code. */
 export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, title: string]>> = {
@@ -68,7 +69,7 @@ export function typeOf(code: ErrorCode): string {
 /** `app.onError` of the whole server. */
 export function onError(error: unknown, c: Context): Response {
   const instance = c.get("requestId");
-  const failure = c.req.raw.signal.aborted ? new CurvdError("aborted", "The client left") : error;
+  const failure = hasLeft(c) ? new CurvdError("aborted", "The client left") : error;
   const problem = problemOf(failure, instance);
   if (problem.status === 500) {
     log.error("a request met a bug", { request: instance, error: failure });

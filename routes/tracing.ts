@@ -13,12 +13,12 @@ import { CurvdError } from "@/errors.ts";
 import { type AppEnv, routeOf } from "./context.ts";
 
 const HEADERS = {
-  keys: (headers: Headers) => [...headers.keys()],
-  get: (headers: Headers, name: string) => headers.get(name) ?? undefined,
+  keys: () => [],
+  get: (c: Context, name: string) => c.req.header(name),
 };
 
 export const traceRequests = createMiddleware<AppEnv>(async function traceRequest(c, next) {
-  const caller = propagation.extract(context.active(), c.req.raw.headers, HEADERS);
+  const caller = propagation.extract(context.active(), c, HEADERS);
   await trace.getTracer("curvd").startActiveSpan(c.req.method, {}, caller, async (span) => {
     try {
       await next();

@@ -161,3 +161,18 @@ Deno.test("close() cuts what is left when its time is over, and the work knows",
     equal((reason as CurvdError).code, "aborted");
   }, hang);
 });
+
+Deno.test("over HTTP an answer has the same security headers as without a listener", () =>
+  listening(async (url) => {
+    const app = appWith();
+    for (const path of ["/health/live", "/nothing", "/docs"]) {
+      const [bare, sent] = [await app.request(path), await fetch(`${url}${path}`)];
+      const ofBrowsers = [...bare.headers].filter(([name]) => /^(content-sec|cross|x-)/.test(name));
+      ok(ofBrowsers.length >= 8);
+      for (const [name, value] of ofBrowsers) {
+        if (name !== "x-request-id") equal(sent.headers.get(name), value);
+      }
+      await Promise.all([bare.body?.cancel(), sent.body?.cancel()]);
+    }
+    app.codec.close();
+  }));
