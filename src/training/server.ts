@@ -13,12 +13,13 @@ export interface Server {
 /**
  * Starts `deno task serve` on a free port and waits until it listens.
  *
+ * @param settings further variables of its environment.
  * @throws Error with what the server printed where it does not start.
  */
-export async function startServer(): Promise<Server> {
+export async function startServer(settings: Record<string, string> = {}): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "serve"],
-    env: { CURVD_PORT: "0", CURVD_DATA: ":memory:", NO_COLOR: "1" },
+    env: { CURVD_PORT: "0", CURVD_DATA: ":memory:", NO_COLOR: "1", ...settings },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
