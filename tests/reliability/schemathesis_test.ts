@@ -5,6 +5,7 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { startServerProcess } from "../../bench/reliability/server_process.ts";
 
+const PYTHON = new URL("./python", import.meta.url).pathname;
 const SECONDS = 100;
 const CHECKS = [
   "not_a_server_error",
@@ -35,7 +36,8 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     const { code, stdout } = await new Deno.Command("python3", {
       args: [
-        ...["-m", "schemathesis.cli", "run", `${server.url}/openapi.json`, "--no-color"],
+        ...["-m", "schemathesis.cli", `--config-file=${PYTHON}/schemathesis.toml`],
+        ...["run", `${server.url}/openapi.json`, "--no-color"],
         ...["--checks", CHECKS.join(), "--max-time", `${SECONDS}`, "--seed", "20261121"],
         ...["--exclude-path-regex", "/events$"], // an answer that does not end
         ...["--continue-on-failure", "--no-shrink", "--suppress-health-check", "all"],
@@ -44,7 +46,7 @@ Deno.test({
       cwd: folder,
       env: {
         SCHEMATHESIS_HOOKS: "schemathesis_hooks",
-        PYTHONPATH: new URL("./python", import.meta.url).pathname,
+        PYTHONPATH: PYTHON,
       },
     }).output();
     const printed = new TextDecoder().decode(stdout);
