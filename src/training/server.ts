@@ -14,7 +14,7 @@ export interface Server {
  * Starts `deno task serve` on a free port and waits until it listens.
  *
  * @param settings further variables of its environment.
- * @throws Error with what the server printed where it does not start.
+ * @throws Error where it does not start; it has said why on its standard error.
  */
 export async function startServer(settings: Record<string, string> = {}): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -37,14 +37,21 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   };
 
   const lines = child.stdout.pipeThrough(new TextDecoderStream());
+  const url = await addressIn(lines);
+  if (url !== undefined) {
+    lines.pipeTo(new WritableStream()).catch(() => {}); // read on, or the pipe fills and the server waits
+    return { url, stop };
+  }
+  await stop();
+  throw new Error("The server did not start: its standard error says why");
+}
+
+/** The address that a server prints when it listens; the stream can be read on. Undefined where it ends before. */
+async function addressIn(lines: ReadableStream<string>): Promise<string | undefined> {
   let printed = "";
   for await (const text of lines.values({ preventCancel: true })) {
     printed += text;
     const [, url] = /listens on (http:\S+),/.exec(printed) ?? [];
-    if (url === undefined) continue;
-    lines.pipeTo(new WritableStream()).catch(() => {}); // read on, or the pipe fills
-    return { url, stop };
+    if (url !== undefined) return url; // which lets go of the stream
   }
-  await stop();
-  throw new Error(`The server did not start: ${printed}`);
 }
