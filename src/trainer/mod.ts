@@ -4,7 +4,6 @@
  * @module
  */
 export * from "./client/mod.ts";
-export { KfacPreconditioner, type KfacSettings } from "./kfac.ts";
 export * from "./capture/mod.ts";
 export * from "./fisher/mod.ts";
 export * from "./loop/mod.ts";

@@ -58,7 +58,7 @@ export class TransientFailure extends Error {
 export function isServerAway(error: unknown): boolean {
   if (error instanceof UnreachableError) return true;
   return error instanceof CurvdError &&
-    ["draining", "device-lost", "queue-full"].includes(error.code);
+    ["draining", "device-lost", "queue-full", "deadline-exceeded"].includes(error.code);
 }
 
 /**

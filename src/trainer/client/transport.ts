@@ -117,7 +117,7 @@ export class Transport {
     );
     const either = signal ? AbortSignal.any([signal, patience.signal]) : patience.signal;
     try {
-      const headers = { ...message.headers, "curvd-timeout-ms": String(timeoutMs) };
+      const headers = { ...message.headers, "curvd-timeout-ms": String(Math.ceil(timeoutMs)) };
       const response = await this.#fetch(address, { ...message, headers }, either);
       const body = new Uint8Array(await response.arrayBuffer());
       if (response.ok || response.status === 304) {

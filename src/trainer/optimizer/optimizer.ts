@@ -115,40 +115,29 @@ export class CurvatureOptimizer extends Optimizer {
     const lossOf = this.#lossOf(inputs, targets);
     const { loss, gradients, statistics } = this.#differentiate(lossOf, undefined, inputs.shape[0]);
     const captured = performance.now();
-    const [lossBefore] = await loss.data();
-    loss.dispose();
-
-    const penaltyBefore = this.#isReported(step) ? await this.#descent.penalty() : 0;
-
     const asked = this.#ask(step, gradients, statistics);
-    const answer = await this.#curvature.precondition({ ...asked, learningRate });
-    const answered = performance.now();
-    this.#descend(step, asked.penalized, answer);
-    const klFactor = await readFactor(answer);
-    asked.dispose();
-    this.incrementIterations();
-
-    const report: StepReport = {
-      step,
-      loss: lossBefore,
-      learningRate,
-      direction: answer ? "curvature" : "gradient",
-      version: answer?.version ?? this.#curvature.version,
-      age: answer?.age ?? 0,
-      delay: answer?.delay ?? 0,
-      damping: this.#damping,
-      klFactor,
-      ...answer?.model,
-      ms: {
+    let answer: Answer | null = null;
+    try {
+      const [lossBefore] = await loss.data();
+      const penaltyBefore = this.#isReported(step) ? await this.#descent.penalty() : 0;
+      answer = await this.#curvature.precondition({ ...asked, learningRate });
+      const answered = performance.now();
+      this.#descend(step, asked.penalized, answer);
+      this.incrementIterations();
+      const facts = { step, loss: lossBefore, learningRate, klFactor: await klFactorOf(answer) };
+      const report = this.#reportOf(facts, answer, {
         total: performance.now() - begun,
         capture: captured - begun,
         curvature: answered - captured,
-      },
-    };
-    if (answer) dispose(answer.updates);
-    if (this.#isReported(step)) await this.#adaptDamping(report, penaltyBefore, lossOf);
-    this.settings.onEvent({ type: "step", ...report });
-    return report;
+      });
+      if (this.#isReported(step)) await this.#adaptDamping(report, penaltyBefore, lossOf);
+      this.settings.onEvent({ type: "step", ...report });
+      return report;
+    } finally {
+      loss.dispose();
+      asked.dispose();
+      if (answer) disposeAnswer(answer);
+    }
   }
 
   /**
@@ -391,6 +380,23 @@ export class CurvatureOptimizer extends Optimizer {
     );
   }
 
+  #reportOf(
+    facts: Pick<StepReport, "step" | "loss" | "learningRate" | "klFactor">,
+    answer: Answer | null,
+    ms: StepReport["ms"],
+  ): StepReport {
+    return {
+      ...facts,
+      direction: answer ? "curvature" : "gradient",
+      version: answer?.version ?? this.#curvature.version,
+      age: answer?.age ?? 0,
+      delay: answer?.delay ?? 0,
+      damping: this.#damping,
+      ...answer?.model,
+      ms,
+    };
+  }
+
   /** Whether a step's success is told to the server, for Levenberg–Marquardt damping. */
   #isReported(step: number): boolean {
     const { reportEvery } = this.settings;
@@ -426,10 +432,13 @@ export class CurvatureOptimizer extends Optimizer {
   }
 }
 
-async function readFactor(answer: Answer | null): Promise<number | null> {
+/** ν of an answer, read off the device where it is still there. */
+async function klFactorOf(answer: Answer | null): Promise<number | null> {
   const factor = answer?.klFactor ?? null;
-  if (factor === null || typeof factor === "number") return factor;
-  const [value] = await factor.data();
-  factor.dispose();
-  return value;
+  return factor === null || typeof factor === "number" ? factor : (await factor.data())[0];
+}
+
+function disposeAnswer({ updates, klFactor }: Answer): void {
+  dispose(updates);
+  if (klFactor !== null && typeof klFactor !== "number") klFactor.dispose();
 }

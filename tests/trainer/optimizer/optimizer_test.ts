@@ -12,10 +12,12 @@ import {
   CurvatureOptimizer,
   type CurvatureOptions,
   fit,
+  ModelCapture,
   softmaxCrossEntropy,
   squaredError,
   type TrainerEvent,
 } from "@/trainer/mod.ts";
+import { readLayers } from "../../../src/trainer/optimizer/requests.ts";
 import { apart, lossesOf, served, smallNet, smallTask, trained, usual } from "../served.ts";
 
 const { client } = await served();
@@ -116,30 +118,39 @@ Deno.test("fifty steps of each mode leave no tensor behind but the model's", asy
   }
 });
 
-Deno.test("a step at the first refresh is θ − η ν (F̂ + λI)⁻¹∇, as the session's updates say", async () => {
+Deno.test("a step is θ ← θ − ηU, U being what the session answers for the gradient of the batch", async () => {
   const model = smallNet();
   const task = smallTask();
-  const optimizer = new CurvatureOptimizer(
-    model,
-    client,
-    usual({ learningRate: (step) => 0.2 / (1 + step), session: { id: "one-step" } }),
+  const [rate, id] = [0.2, "one-step"];
+  const learningRate = (step: number) => rate / (1 + step);
+  const optimizer = new CurvatureOptimizer(model, client, usual({ learningRate, session: { id } }));
+  const capture = new ModelCapture(model);
+  const { loss, gradients } = capture.gradients(() =>
+    squaredError().loss(task.targets, model.apply(task.inputs) as tf.Tensor)
   );
-  const before = model.getWeights().map((weight) => weight.dataSync());
-  const { direction, klFactor, learningRate, version } = await optimizer.step(
-    task.inputs,
-    task.targets,
-  );
-  deepEqual([direction, learningRate, version], ["curvature", 0.2, 1]);
-  ok(klFactor! <= 1);
-  const moved = model.getWeights().map((weight, at) =>
-    weight.dataSync().map((value, i) => (before[at][i] - value) / 0.2)
-  );
-  ok(moved.every((values) => values.some((value) => value !== 0)));
-  const { revision } = await client.session("one-step").inspect();
-  equal(revision, 1);
+  const ofBlocks = new Map(capture.blocks.map((of) => [of.name, of.gradientOf(gradients)!]));
+  const { layers } = await readLayers(capture.blocks, null, ofBlocks);
+  const theta = model.getWeights().map((weight) => weight.dataSync());
+
+  const report = await optimizer.step(task.inputs, task.targets);
+  deepEqual([report.loss, report.learningRate, report.version], [loss.dataSync()[0], rate, 1]);
+  const session = client.session(id);
+  const request = { layers, learning_rate: rate } as Parameters<typeof session.updates>[0];
+  const answer = await session.updates(request);
+  ok(Math.abs(answer.kl_clip_factor! - report.klFactor!) < 1e-6 && report.klFactor! < 1);
+  const U = capture.blocks.flatMap(({ name }) => {
+    const { update, bias_update } = answer.layers[name];
+    return [update.data, bias_update!.data];
+  });
+  model.getWeights().forEach((weight, at) => {
+    const moved = weight.dataSync();
+    ok(U[at].every((u, i) => Math.abs(moved[i] - (theta[at][i] - rate * u)) < 1e-5));
+    ok(U[at].some((u) => Math.abs(u) > 1e-3));
+  });
+  equal((await session.inspect()).revision, 1);
   await optimizer.close();
-  await rejects(client.session("one-step").inspect(), { code: "not-found" });
-  tf.dispose(task);
+  await rejects(session.inspect(), { code: "not-found" });
+  tf.dispose([task, loss, gradients, [...ofBlocks.values()].map((each) => ({ ...each }))]);
 });
 
 Deno.test("a layer without a block takes the plain gradient at its own rate", async () => {
@@ -272,6 +283,48 @@ Deno.test("a refusal of the server reaches the step that it is about, or the nex
     await rejects(lossesOf(optimizer, task, 2), { code: "unsupported" });
     optimizer.dispose();
   }
+  tf.dispose(task);
+});
+
+Deno.test("an id that is taken is gone on with where the session is ours, and refused where it is not", async () => {
+  const model = smallNet();
+  const task = smallTask();
+  const make = (options: Partial<CurvatureOptions>, of = model) =>
+    new CurvatureOptimizer(
+      of,
+      client,
+      usual({ mode: "remote", session: { id: "kept" }, ...options }),
+    );
+  const first = make({});
+  await lossesOf(first, task, 3);
+  await first.close({ keepSession: true });
+  const second = make({ damping: 0.5 });
+  await lossesOf(second, task, 2);
+  const { revision, damping } = await client.session("kept").inspect();
+  deepEqual([revision, damping], [3 + 1 + 2, 0.5]); // the patch is a change too
+  for (const other of [make({ method: "ekfac" }), make({}, smallNet())]) {
+    await rejects(other.step(task.inputs, task.targets), { code: "conflict" });
+    other.dispose();
+  }
+  await second.close();
+  tf.dispose(task);
+});
+
+Deno.test("a step that is refused leaves no tensor behind, and moves nothing", async () => {
+  const model = smallNet();
+  const task = smallTask();
+  const optimizer = new CurvatureOptimizer(
+    model,
+    client,
+    usual({ mode: "remote", session: { damping_rule: "exact" }, method: "kpsvd" }),
+  );
+  const before = [tf.memory().numTensors, model.getWeights()[0].dataSync()];
+  for (let time = 0; time < 3; time++) {
+    await rejects(optimizer.step(task.inputs, task.targets), { code: "unsupported" });
+  }
+  deepEqual([tf.memory().numTensors, model.getWeights()[0].dataSync()], before);
+  equal(optimizer.status.step, 0);
+  optimizer.dispose();
   tf.dispose(task);
 });
 
