@@ -7,8 +7,6 @@
  * @module
  */
 import type { Engine } from "@/engine/mod.ts";
-import { CurvdError } from "@/errors.ts";
-import { faultOf, log } from "@/log.ts";
 import type { Store } from "@/sessions/mod.ts";
 import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
@@ -16,11 +14,10 @@ import { debtOf } from "./session_background.ts";
 import type { HostContext } from "./session_context.ts";
 import { Journal, type LogLimits } from "./session_journal.ts";
 import { keysOf, recalled } from "./session_keys.ts";
-import type { Live } from "./session_live.ts";
+import { SessionMemory } from "./session_memory.ts";
 import { move } from "./session_move.ts";
 import { create, expectSameConfiguration, restore } from "./session_opening.ts";
 import type { SessionCall, SessionCounts } from "./session_protocol.ts";
-import { recover } from "./session_recovery.ts";
 import { Residents } from "./session_residents.ts";
 import { updates, updatesAgain } from "./session_update.ts";
 import { announced, Transfers } from "./session_transfers.ts";
@@ -50,12 +47,9 @@ export class SessionHost {
   readonly #residents: Residents;
   readonly #context: HostContext;
   readonly #transfers: Transfers;
-  /** How many times a session has left memory for the store. */
-  #spilled = 0;
+  readonly #memory: SessionMemory;
   /** One for each session. */
   readonly #queues = new Queues();
-  /** Sessions come into memory one at a time, so that there is room for each. */
-  readonly #door = oneAtATime();
 
   constructor(
     { engine, store, budgetBytes, logLimits, emit, device = oneAtATime(), together = device }:
@@ -66,6 +60,7 @@ export class SessionHost {
     const residents = this.#residents = new Residents(budgetBytes);
     this.#context = { engine, device, together, journal, residents, emit };
     this.#transfers = new Transfers(engine, device);
+    this.#memory = new SessionMemory(this.#context, store, this.#queues);
   }
 
   /** Reads what sessions there are; none is brought back before it is asked for. */
@@ -115,21 +110,21 @@ export class SessionHost {
       case "restore":
         return await this.#once(call, () => this.#restore(call));
       case "inspect": {
-        const live = await this.#find(call);
+        const live = await this.#memory.find(call);
         return await device(() => inspected(engine, live));
       }
       case "updates":
-        return await updates(this.#context, await this.#find(call), call);
+        return await updates(this.#context, await this.#memory.find(call), call);
       case "factors": {
-        const live = await this.#find(call);
+        const live = await this.#memory.find(call);
         return await device(() => factorsAnswer(engine, live));
       }
       case "preconditioner": {
-        const live = await this.#find(call);
+        const live = await this.#memory.find(call);
         return await device(() => preconditionerAnswer(engine, live, call.request));
       }
       case "checkpoint":
-        return this.#transfers.send(await this.#find(call));
+        return this.#transfers.send(await this.#memory.find(call));
       default:
         return await this.#once(call, () => this.#move(call));
     }
@@ -160,8 +155,7 @@ export class SessionHost {
   async close(): Promise<void> {
     await this.#queues.idle();
     this.#transfers.endAll();
-    await this.#door(() => Promise.resolve());
-    for (const live of this.#residents.all()) await this.#spill(live);
+    await this.#memory.empty();
     await this.#store.close();
   }
 
@@ -180,7 +174,7 @@ export class SessionHost {
   counts(): SessionCounts {
     const inMemory = this.#residents.all().length;
     const known = this.#residents.heads().length;
-    return { known, inMemory, bytes: this.bytes(), spilled: this.#spilled };
+    return { known, inMemory, bytes: this.bytes(), spilled: this.#memory.spilled };
   }
 
   /** A change under its key: done once, answered again as often as it is asked for. */
@@ -195,7 +189,7 @@ export class SessionHost {
     const again = isStep
       ? await updatesAgain(
         this.#context,
-        await this.#find({ ...call, revision: undefined }),
+        await this.#memory.find({ ...call, revision: undefined }),
         call,
         version!,
       )
@@ -203,34 +197,10 @@ export class SessionHost {
     return { ...again, ...answer, replayed: true };
   }
 
-  /** The session of a call, brought back if it is not in memory. */
-  async #find({ session: id = "", revision }: SessionCall): Promise<Live> {
-    if (!this.#residents.head(id)) {
-      throw new CurvdError("not-found", `There is no session "${id}"`, { value: id });
-    }
-    const live = this.#residents.get(id) ?? await this.#door(() => this.#bringBack(id));
-    this.#residents.touch(live);
-    if (revision !== undefined && revision !== live.state.revision) {
-      throw new CurvdError(
-        "precondition-failed",
-        `Session "${id}" is at revision ${live.state.revision}, not ${revision}`,
-        { value: revision, limit: live.state.revision },
-      );
-    }
-    return live;
-  }
-
-  async #bringBack(id: string): Promise<Live> {
-    const live = await recover(this.#context, this.#store, id);
-    this.#residents.add(live);
-    await this.#makeRoom(live);
-    return live;
-  }
-
   async #move(call: SessionCall): Promise<Document> {
-    const live = await this.#find(call);
+    const live = await this.#memory.find(call);
     const answer = await move(this.#context, live, call);
-    this.#grew(live);
+    this.#memory.grew(live);
     return answer;
   }
 
@@ -244,13 +214,18 @@ export class SessionHost {
 
   async #restore(call: SessionCall): Promise<Document> {
     const received = this.#transfers.received(call.request.ticket as string);
-    const { answer, live } = await restore(this.#context, call, received, () => this.#find(call));
-    this.#grew(live);
+    const { answer, live } = await restore(
+      this.#context,
+      call,
+      received,
+      () => this.#memory.find(call),
+    );
+    this.#memory.grew(live);
     return answer;
   }
 
   async #delete(call: SessionCall): Promise<Document> {
-    const { id } = await this.#find(call);
+    const { id } = await this.#memory.find(call);
     const answer: Document = { id, deleted: true };
     await this.#end(id, call, answer);
     return answer;
@@ -260,29 +235,5 @@ export class SessionHost {
     await this.#journal.end(id, call ? keysOf(call, answer) : []);
     this.#residents.forget(id);
     this.#context.emit(id, { event: "deleted" });
-  }
-
-  /** A session has grown: others make room for it when their calls are done, and this one's answer need not wait for that. */
-  #grew(live: Live): void {
-    this.#door(() => this.#makeRoom(live)).catch((error) => {
-      log.error("a session could not leave memory", faultOf(error));
-    });
-  }
-
-  /** Lets the least recently used sessions go until the rest fits. */
-  async #makeRoom(current: Live): Promise<void> {
-    for (const live of this.#residents.leaving(current)) {
-      await this.#queues.take(live.id, () => this.#spill(live));
-    }
-  }
-
-  /** A session leaves memory; what is not in the store goes there first. */
-  async #spill(live: Live): Promise<void> {
-    this.#spilled++;
-    if (this.#residents.get(live.id) !== live) return; // it ended meanwhile
-    if (live.durableRevision < live.state.revision) {
-      await this.#journal.snapshot(live, live.state);
-    }
-    this.#residents.drop(live);
   }
 }

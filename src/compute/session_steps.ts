@@ -25,13 +25,9 @@ import {
 } from "@/sessions/mod.ts";
 import type { Tensor3D } from "@tensorflow/tfjs-core";
 import { diagnosed, diagnosticsDocument } from "./session_diagnostics.ts";
-import {
-  gradientOf,
-  layerOfDescription,
-  observationOf,
-  outcomeObservation,
-  type SessionInput,
-} from "./session_layers.ts";
+import type { SessionInput } from "./session_inputs.ts";
+import { layerOfDescription } from "./session_layers.ts";
+import { gradientOf, observationOf, outcomeObservation } from "./session_observations.ts";
 import type { Remains } from "./session_log.ts";
 import type { Made } from "./session_transaction.ts";
 import {

@@ -7,7 +7,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { SessionState } from "@/sessions/mod.ts";
 import { hostTransition } from "./session_changes.ts";
-import { prepareInputs, type RequestWords, type SessionFields } from "./session_layers.ts";
+import { prepareInputs, type RequestWords, type SessionFields } from "./session_inputs.ts";
 import type { Live } from "./session_live.ts";
 import { type Entry, LAST_UPDATE, type Remains } from "./session_log.ts";
 import {

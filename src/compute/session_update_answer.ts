@@ -17,7 +17,7 @@ import { klClipFactor } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { Gradient, Observation, SessionState, Taken } from "@/sessions/mod.ts";
 import { type Document, tensorOf } from "@/wire/mod.ts";
-import type { SessionInput } from "./session_layers.ts";
+import type { SessionInput } from "./session_inputs.ts";
 import { quadraticOf, total } from "./session_quadratic.ts";
 import { expectFiniteResult, type Made } from "./session_transaction.ts";
 
