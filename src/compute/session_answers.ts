@@ -56,6 +56,7 @@ export function inspection({ id, identity, state, durableRevision, refresher }: 
     age,
     durable_revision: durableRevision,
     refreshing: refresher !== null,
+    stale: state.isStale,
     layers: Object.fromEntries(
       [...layers].map(([name, layer]) => [name, {
         ...layer.description,

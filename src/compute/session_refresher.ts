@@ -125,7 +125,11 @@ export class Refresher {
         rawOfForms: raw && { ...raw, batch: cloned(raw.batch) },
       }] as const;
     });
-    return { ...withLayers(next, layers), age: current.age - this.#captured.age };
+    return {
+      ...withLayers(next, layers),
+      age: current.age - this.#captured.age,
+      isStale: current.isStale && current.damping !== this.#captured.damping, // λ was changed meanwhile
+    };
   }
 
   /** The new forms, with S of EKFAC carried over from what the steps have made of it. */

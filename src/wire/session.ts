@@ -274,7 +274,11 @@ const changed = {
 export const SessionAnswer = z.looseObject({
   ...changed,
   method: z.enum(SESSION_METHODS),
-  damping: z.number(),
+  damping: z.number().describe("λ now"),
+  steps: z.int().describe("answered so far"),
+  age: z.int().describe("steps since the preconditioner's statistics"),
+  refreshing: z.boolean().describe("whether a refresh is under way beside the steps"),
+  stale: z.boolean().describe("whether the next step refreshes whatever its count: λ was changed"),
   layers: z.record(z.string(), z.looseObject(layerFacts)),
 }).meta({ id: "SessionAnswer" });
 

@@ -1,6 +1,6 @@
 /** The stream of events over HTTP, and the diagnostics that it and the session tell. */
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { SESSION_EVENTS } from "@/wire/mod.ts";
+import { SESSION_EVENTS, SessionAnswer } from "@/wire/mod.ts";
 import { batch, DAMPING, LAYERS, layersFor } from "../sessions/batches.ts";
 import { type Client, withSessions } from "../sessions/support.ts";
 import { cpuTest, type EngineTest } from "../support/cpu.ts";
@@ -150,6 +150,30 @@ cpuTest(
       const before = await client.expect("GET", "/s");
       await client.restart();
       deepEqual((await client.expect("GET", "/s")).layers, before.layers);
+    }),
+);
+
+cpuTest(
+  "a session's answer is as its schema says, and tells that a new λ waits for a refresh",
+  (engine) =>
+    withSessions(engine, async (client) => {
+      const told = async () => SessionAnswer.parse(await (await client.request("/s")).json());
+      await create(client, { refresh: { every: 5, mode: "async" } });
+      equal((await told()).layers.fc1.has_preconditioner, false);
+      await client.expect("POST", "/s/steps", { layers: batch(0) });
+      const { steps, age, stale, refreshing, layers } = await told();
+      deepEqual([steps, age, stale, refreshing], [1, 0, false, false]);
+      ok(layers.fc1.has_preconditioner && layers.fc1.diagnostics!.A.residual! < 1e-5);
+      await client.expect("PATCH", "/s", { damping: 2 * DAMPING });
+      equal((await told()).stale, true);
+      await client.expect("POST", "/s/steps", { layers: batch(1) });
+      equal((await told()).refreshing, true);
+      await client.expect("PATCH", "/s", { damping: 3 * DAMPING }); // the refresh under way has not this one
+      await client.settle();
+      deepEqual([(await told()).stale, (await told()).version], [true, 2]);
+      await client.expect("POST", "/s/steps", { layers: batch(2) });
+      await client.settle();
+      deepEqual([(await told()).stale, (await told()).version], [false, 3]);
     }),
 );
 
