@@ -17,6 +17,7 @@ import { deviceHandler } from "./device.ts";
 import { docsRoutes } from "./docs.ts";
 import { type Health, healthRoutes } from "./health.ts";
 import { refuseForeignHosts } from "./hosts.ts";
+import { isInference, onInferenceError } from "./inference_protocol/error.ts";
 import { inferenceRoutes } from "./inference_protocol/routes.ts";
 import { requireKey } from "./keys.ts";
 import { refuseOtherMethods } from "./method_not_allowed.ts";
@@ -71,7 +72,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const openApi = keyring === undefined ? reference : withKeys(reference);
 
   const app = new Hono<AppEnv>({ strict: false });
-  app.onError(onError);
+  app.onError((error, c) => isInference(c) ? onInferenceError(error, c) : onError(error, c));
   app.notFound(({ req }) => {
     throw new CurvdError("not-found", `There is no ${req.path}; see /docs for what there is`);
   });

@@ -9,7 +9,7 @@ import { type Context, Hono } from "hono";
 import type { CallName } from "@/compute/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { MODEL_VERSION, modelMetadata } from "@/wire/mod.ts";
-import { onError } from "../problem.ts";
+import { onInferenceError } from "./error.ts";
 import { type Handler, infer } from "./infer.ts";
 
 const MODEL = "/models/:model";
@@ -20,7 +20,7 @@ const MODEL = "/models/:model";
  */
 export function inferenceRoutes(calls: ReadonlyMap<CallName, Handler>, health: Hono): Hono {
   const app = new Hono({ strict: false });
-  app.onError(answerError);
+  app.onError(onInferenceError);
 
   app.get("/", (c) => {
     const extensions = ["binary_tensor_data"];
@@ -60,14 +60,4 @@ function callOf(c: Context, calls: ReadonlyMap<CallName, Handler>) {
     });
   }
   return { name, handler };
-}
-
-/** The native problem, said as the protocol does. */
-async function answerError(error: unknown, c: Context): Promise<Response> {
-  const problem = onError(error, c);
-  const { detail, suggestion } = await problem.json();
-  const headers = new Headers(problem.headers);
-  headers.set("content-type", "application/json");
-  const message = suggestion === undefined ? detail : `${detail}; ${suggestion}`;
-  return new Response(JSON.stringify({ error: message }), { status: problem.status, headers });
 }

@@ -211,4 +211,6 @@ Deno.test("server, models and health say what they are", async () => {
     equal(status, 404);
     match(error, /one of factors, inverses/);
   }
+  const [unknown, { error }] = await get("/v2/repository/index");
+  deepEqual([unknown, /There is no \/v2\/repo/.test(error)], [404, true]);
 });
