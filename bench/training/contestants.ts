@@ -4,6 +4,7 @@
  * @module
  */
 import type { Sequential } from "@tensorflow/tfjs";
+import { PIXELS } from "@/datasets/mod.ts";
 import type { CurvdClient } from "@/trainer/mod.ts";
 import {
   curvatureTrainer,
@@ -22,17 +23,18 @@ export type Method = GradientMethod | SessionMethodName;
 /** What a try sets. */
 export interface Candidate {
   readonly rate: number;
-  /** λ; of curvature alone. */
+  readonly momentum: number;
+  /** λ, in the units of the loss summed over its terms; of curvature alone. */
   readonly damping?: number;
 }
 
 export const BATCH_SIZE = 512;
-export const MOMENTUM = 0.9;
-export const KL_CLIP = 1e-2;
-export const STATISTICS_EVERY = 10;
-export const REFRESH_EVERY = 20;
-/** Examples of a batch that statistics are of: a quarter, as Koroko et al. take. */
-export const STATISTICS_EXAMPLES = BATCH_SIZE / 4;
+/** Of SGD. */
+const MOMENTUM = 0.9;
+export const STATISTICS_EVERY = 5;
+export const REFRESH_EVERY = 10;
+/** Examples of a batch that statistics are of. */
+export const STATISTICS_EXAMPLES = BATCH_SIZE / 2;
 
 /** The baselines, in the order of the tables. */
 export const BASELINES = ["sgd", "adam"] as const;
@@ -52,43 +54,67 @@ const RATES = {
   adam: [1e-4, 3e-4, 1e-3, 3e-3, 1e-2],
 } satisfies Record<GradientMethod, readonly number[]>;
 
-/** Dampings of the curvature, at one rate; and the middle one at another. */
-const DAMPINGS = [1e-4, 1e-3, 1e-2, 1e-1];
-const CURVATURE_RATES: Readonly<Record<BenchProblem, readonly [usual: number, other: number]>> = {
-  "mnist-autoencoder": [0.03, 0.1],
-  "curves-autoencoder": [0.03, 0.1],
-  "mnist-conv": [0.03, 0.1],
-};
-const OTHER_DAMPING = 1e-3;
+/**
+ * What curvature is trained with beside its tries. κ bounds a step's length, so that the rate is only
+ * the longest step there may be; momentum would add ten such steps up and is one of the tries.
+ */
+interface CurvatureSettings {
+  readonly rate: number;
+  /** κ, in the units of the loss as it is. */
+  readonly klClip: number;
+  /** Terms that the loss is the mean of: F and λ are so many times smaller than the sum's. */
+  readonly terms: number;
+}
 
-/** The tries of a method, the same number for all. */
+const AUTO_ENCODER = { rate: 1, klClip: 1e-4, terms: PIXELS };
+export const CURVATURE: Readonly<Record<BenchProblem, CurvatureSettings>> = {
+  "mnist-autoencoder": AUTO_ENCODER,
+  "curves-autoencoder": AUTO_ENCODER,
+  "mnist-conv": { rate: 0.3, klClip: 1e-2, terms: 1 },
+};
+
+/** Tries of the curvature: each damping alone, and one of them with momentum. */
+const DAMPINGS = [1e-3, 1e-2, 1e-4, 1e-1];
+const WITH_MOMENTUM = { damping: 1e-3, momentum: 0.5 };
+
+/** All that a run depends on beside its try, for the ledger to know it by. */
+export function fixedSettings(problem: BenchProblem, method: Method): object {
+  if (isGradientMethod(method)) return { BATCH_SIZE };
+  const { terms: _, ...settings } = CURVATURE[problem];
+  return { BATCH_SIZE, STATISTICS_EVERY, STATISTICS_EXAMPLES, REFRESH_EVERY, ...settings };
+}
+
+/** The tries of a method, the same number for all; those that come first are tried if there are fewer. */
 export function candidatesOf(problem: BenchProblem, method: Method): Candidate[] {
-  if (isGradientMethod(method)) return RATES[method].map((rate) => ({ rate }));
-  const [usual, other] = CURVATURE_RATES[problem];
+  if (isGradientMethod(method)) {
+    return RATES[method].map((rate) => ({ rate, momentum: method === "sgd" ? MOMENTUM : 0 }));
+  }
+  const { rate } = CURVATURE[problem];
   return [
-    ...DAMPINGS.map((damping) => ({ rate: usual, damping })),
-    { rate: other, damping: OTHER_DAMPING },
+    ...DAMPINGS.map((damping) => ({ rate, momentum: 0, damping })),
+    { rate, ...WITH_MOMENTUM },
   ];
 }
 
 export function trainerOf(
   problem: BenchProblem,
   method: Method,
-  { rate, damping }: Candidate,
+  { rate, momentum, damping }: Candidate,
   client: CurvdClient,
   model: Sequential,
   seed: number,
 ): Trainer {
   const { loss } = PROBLEMS[problem];
   if (isGradientMethod(method)) {
-    return gradientTrainer(model, loss, GRADIENT_METHODS[method](rate, MOMENTUM), () => rate);
+    return gradientTrainer(model, loss, GRADIENT_METHODS[method](rate, momentum), () => rate);
   }
+  const { klClip, terms } = CURVATURE[problem];
   return curvatureTrainer(model, loss, client, {
     method,
     learningRate: rate,
-    momentum: MOMENTUM,
-    damping,
-    klClip: KL_CLIP,
+    momentum,
+    damping: damping! / terms,
+    klClip,
     statisticsEvery: STATISTICS_EVERY,
     refreshEvery: REFRESH_EVERY,
     statisticsExamples: STATISTICS_EXAMPLES,
@@ -96,7 +122,10 @@ export function trainerOf(
   });
 }
 
-export function nameOf(candidate: Candidate): string {
-  const { rate, damping } = candidate;
-  return damping === undefined ? `η ${rate}` : `η ${rate}, λ ${damping}`;
+export function nameOf({ rate, momentum, damping }: Candidate): string {
+  return [
+    `η ${rate}`,
+    ...(damping === undefined ? [] : [`λ ${damping}`]),
+    ...(momentum > 0 ? [`momentum ${momentum}`] : []),
+  ].join(", ");
 }

@@ -11,6 +11,8 @@ export interface RunKey {
   readonly problem: BenchProblem;
   readonly method: Method;
   readonly candidate: Candidate;
+  /** What all tries of it have in common. */
+  readonly settings: object;
   readonly seed: number;
   readonly steps: number;
   readonly markEvery: number;

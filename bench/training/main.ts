@@ -72,15 +72,17 @@ function textOf(found: Study): string {
 async function save(studies: readonly Study[]): Promise<void> {
   const command = ["deno task bench:training", ...(Deno.args.length ? ["--", ...Deno.args] : [])]
     .join(" ");
-  const { BATCH_SIZE, KL_CLIP, MOMENTUM, REFRESH_EVERY, STATISTICS_EVERY, STATISTICS_EXAMPLES } =
+  const { BATCH_SIZE, CURVATURE, REFRESH_EVERY, STATISTICS_EVERY, STATISTICS_EXAMPLES } =
     contestants;
   const text = [
     "# Training: curvature by curvd against SGD with momentum and Adam",
     "",
     `\`${command}\`; TensorFlow.js on the CPU, products by ` +
     `${facts.blas?.library ?? "built-in code"}; ${navigator.hardwareConcurrency} cores. ` +
-    `Momentum ${MOMENTUM}; with curvature κ ${KL_CLIP}, statistics of ${STATISTICS_EXAMPLES} ` +
-    `examples every ${STATISTICS_EVERY} steps, a refresh every ${REFRESH_EVERY}.`,
+    `With curvature: statistics of ${STATISTICS_EXAMPLES} examples every ${STATISTICS_EVERY} steps, ` +
+    `a refresh every ${REFRESH_EVERY}, steps bounded by κ = ` +
+    `${studies.map(({ problem }) => `${CURVATURE[problem].klClip} (${problem})`).join(", ")}; ` +
+    "λ is in the units of the loss summed over pixels.",
     "",
     ...studies.flatMap((found) => [
       textOf(found),
@@ -95,8 +97,7 @@ async function save(studies: readonly Study[]): Promise<void> {
     client: facts,
     server: device,
     batch: BATCH_SIZE,
-    momentum: MOMENTUM,
-    klClip: KL_CLIP,
+    curvature: CURVATURE,
     statistics: { every: STATISTICS_EVERY, examples: STATISTICS_EXAMPLES },
     refreshEvery: REFRESH_EVERY,
     problems: studies.map((found) => ({

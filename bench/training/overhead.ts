@@ -3,12 +3,14 @@
  *
  * Contestants take turns of one refresh period each, in an order that is reversed every round, so that other work
  * on the machine meets all alike. A turn's time is the mean over its steps: statistics, refreshes, downloads and the
- * way to the server are in it. The server runs on the same machine, on the same cores.
+ * way to the server are in it. The server runs on the same machine, on the same cores. Beside the time stands the
+ * processor time of the training process alone, its BLAS's threads included: other work hardly moves that.
  *
  *     deno run --allow-all bench/training/overhead.ts [--problem=mnist-autoencoder] [--rounds=5] [--server=URL] [--save]
  *
  * @module
  */
+import process from "node:process";
 import { parseArgs } from "node:util";
 import type { Sequential } from "@tensorflow/tfjs";
 import { openEngine } from "@/engine/mod.ts";
@@ -73,43 +75,57 @@ const CONTESTANTS: Record<string, (model: Sequential) => Trainer> = {
   "ekfac, local, asynchronous": curvature({ method: "ekfac", mode: "local", asynchronous: true }),
 };
 
-/** Milliseconds a step, of each turn. */
-const turns = new Map<string, number[]>(Object.keys(CONTESTANTS).map((name) => [name, []]));
+/** What a step took on the average of a turn, in milliseconds. */
+interface Turn {
+  readonly ms: number;
+  readonly processorMs: number;
+}
+
+const turns = new Map<string, Turn[]>(Object.keys(CONTESTANTS).map((name) => [name, []]));
 const models = new Map(Object.keys(CONTESTANTS).map((name) => [name, problem.network(1)]));
 const trainers = new Map(
   Object.entries(CONTESTANTS).map(([name, start]) => [name, start(models.get(name)!)]),
 );
 const places = Uint32Array.from({ length: BATCH }, (_, i) => i);
 const batch = task.training.batchAt(places);
-for (let round = 0; round <= Number(options.rounds); round++) {
+for (let turn = 0; turn <= Number(options.rounds); turn++) {
   const order = Object.keys(CONTESTANTS);
-  if (round % 2 === 1) order.reverse();
+  if (turn % 2 === 1) order.reverse();
   for (const name of order) {
     const trainer = trainers.get(name)!;
-    const begun = performance.now();
+    const [begun, used] = [performance.now(), process.cpuUsage()];
     for (let step = 0; step < REFRESH_EVERY; step++) {
-      await trainer.step(batch, round * REFRESH_EVERY + step);
+      await trainer.step(batch, turn * REFRESH_EVERY + step);
     }
-    const ms = (performance.now() - begun) / REFRESH_EVERY;
-    if (round > 0) turns.get(name)!.push(ms); // the first round warms up
+    const { user, system } = process.cpuUsage(used);
+    const taken = {
+      ms: (performance.now() - begun) / REFRESH_EVERY,
+      processorMs: (user + system) / 1000 / REFRESH_EVERY,
+    };
+    if (turn > 0) turns.get(name)!.push(taken); // the first turn warms up
   }
 }
 disposeBatch(batch);
 for (const trainer of trainers.values()) await trainer.dispose();
 await own?.stop();
 
-const adam = median(turns.get("adam")!);
-const rows = [...turns].map(([name, each]) => ({
+const middle = (name: string, of: keyof Turn) => median(turns.get(name)!.map((turn) => turn[of]));
+const rows = Object.keys(CONTESTANTS).map((name) => ({
   name,
-  ms: Number(median(each).toFixed(2)),
-  times_adam: Number((median(each) / adam).toFixed(2)),
+  ms: round(middle(name, "ms")),
+  times_adam: round(middle(name, "ms") / middle("adam", "ms")),
+  processor_ms: round(middle(name, "processorMs")),
+  times_adam_processor: round(middle(name, "processorMs") / middle("adam", "processorMs")),
 }));
 console.log(
   `${problem.description}, batch ${BATCH}, products by ${facts.blas?.library ?? "built-in code"}`,
 );
-for (const { name, ms, times_adam } of rows) {
+console.log(`${"".padEnd(50)}      ms  of Adam's   processor ms  of Adam's`);
+for (const { name, ms, times_adam, processor_ms, times_adam_processor } of rows) {
+  const figures = [ms.toFixed(1), times_adam.toFixed(2), processor_ms.toFixed(1)];
+  const cells = [...figures, times_adam_processor.toFixed(2)];
   console.log(
-    `${name.padEnd(52)}${ms.toFixed(1).padStart(9)} ms${times_adam.toFixed(2).padStart(8)}`,
+    name.padEnd(48) + cells.map((cell, at) => cell.padStart([10, 11, 15, 11][at])).join(""),
   );
 }
 if (options.save) {
@@ -127,3 +143,7 @@ if (options.save) {
   );
 }
 Deno.exit(0); // the BLAS's threads would keep the process
+
+function round(value: number): number {
+  return Number(value.toFixed(2));
+}

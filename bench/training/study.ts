@@ -25,6 +25,7 @@ import {
   type BenchProblem,
   type Candidate,
   candidatesOf,
+  fixedSettings,
   type Method,
   nameOf,
   trainerOf,
@@ -83,7 +84,17 @@ export async function study(
   const trained = (method: Method, candidate: Candidate, seed: number, target?: number) => {
     const total = seed === TUNING_SEED ? tuningSteps : steps;
     const markEvery = Math.max(1, Math.round(total / MARKS));
-    const key = { problem, method, candidate, seed, steps: total, markEvery, judged: JUDGED };
+    const settings = fixedSettings(problem, method);
+    const key = {
+      problem,
+      method,
+      candidate,
+      settings,
+      seed,
+      steps: total,
+      markEvery,
+      judged: JUDGED,
+    };
     return runOf(key, task, client, ledger, endsAt, target);
   };
   const tuned = async (method: Method, target?: number): Promise<Outcome> => {

@@ -19,7 +19,7 @@ function marksOf(losses: readonly number[], secondsAStep: number): Mark[] {
 
 function outcome(method: Outcome["method"], secondsAStep: number, ...runs: number[][]): Outcome {
   const marks = runs.map((losses) => marksOf(losses, secondsAStep));
-  return { method, trials: [], candidate: { rate: 0.1 }, runs: marks };
+  return { method, trials: [], candidate: { rate: 0.1, momentum: 0.9 }, runs: marks };
 }
 
 const TEN = [0.9, 0.8, 0.7, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3];
@@ -82,7 +82,8 @@ Deno.test("a ledger gives back whole runs alone, after a restart and a line cut 
   const key: RunKey = {
     problem: "mnist-conv",
     method: "kfac",
-    candidate: { rate: 0.1, damping: 0.01 },
+    candidate: { rate: 0.1, momentum: 0, damping: 0.01 },
+    settings: {},
     seed: 1,
     steps: 100,
     markEvery: 10,
@@ -96,6 +97,7 @@ Deno.test("a ledger gives back whole runs alone, after a restart and a line cut 
     equal(ledger.find(key, 0.2), undefined);
     equal(ledger.find(key), undefined);
     equal(ledger.find({ ...key, seed: 2 }, 0.3), undefined);
+    equal(ledger.find({ ...key, settings: { klClip: 1 } }, 0.3), undefined);
     const whole = { ...key, steps: 20 };
     ledger.add(whole, marksOf([0.5, 0.4], 1));
     equal(ledger.find(whole)?.length, 2);
