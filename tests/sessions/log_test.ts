@@ -2,78 +2,20 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { encodeSafetensors, writeElements } from "@/wire/mod.ts";
 import { entryOf } from "../../src/compute/session_log.ts";
-import type { Parts, Store } from "../../src/sessions/mod.ts";
+import type { Store } from "../../src/sessions/mod.ts";
 import { cpuTest } from "../support/cpu.ts";
 import { distance } from "../support/dense.ts";
 import { gaussian } from "../support/matrices.ts";
 import { joined } from "../wire/bytes.ts";
-import { DAMPING, LAYERS, SIZES } from "./batches.ts";
+import { DAMPING, LAYERS } from "./batches.ts";
+import { batch, GOES_ON, recorded, steppedAlike } from "./stepped_alike.ts";
 import { tensorIn, values, withSessions } from "./support.ts";
-
-const [D_IN, D_OUT] = SIZES.fc1;
-
-/** A store that also tells what is written to it. */
-function recorded(written: Uint8Array<ArrayBuffer>[]) {
-  return (store: Store): Store =>
-    new Proxy(store, {
-      get: (target, name) =>
-        name === "write"
-          ? (draft: number, parts: Parts, isGiven?: boolean) => {
-            if (!isGiven) written.push(joined([...parts]));
-            return target.write(draft, parts, isGiven);
-          }
-          : (Reflect.get(target, name) as () => unknown).bind(target),
-    });
-}
-
-/** A batch of both layers, of which fc2's is small. */
-function batch(step: number, n: number) {
-  return {
-    fc1: {
-      inputs: values([n, D_IN], gaussian([n, D_IN], 10 * step)),
-      output_gradients: values([n, D_OUT], gaussian([n, D_OUT], 10 * step + 1)),
-    },
-    fc2: {
-      inputs: values([2, 4], gaussian([2, 4], 10 * step + 2)),
-      output_gradients: values([2, 2], gaussian([2, 2], 10 * step + 3)),
-    },
-  };
-}
 
 for (const method of ["kfac", "ekfac", "tekfac", "kpsvd", "mbf"]) {
   for (const mode of ["sync", "async"]) {
-    cpuTest(
-      `${method}, ${mode}: large batches are logged as what they left, small ones as they are, and both are replayed`,
-      (engine) => {
-        const written: Uint8Array<ArrayBuffer>[] = [];
-        return withSessions(engine, async ({ expect, settle, restart }) => {
-          const session = { layers: LAYERS, method, damping: DAMPING, refresh: { every: 2, mode } };
-          for (const id of ["killed", "steady"]) await expect("POST", "", { ...session, id });
-          for (let step = 0; step < 7; step++) {
-            const request = { fisher: "empirical", layers: batch(step, step % 3 === 2 ? 2 : 200) };
-            const a = await expect("POST", "/killed/steps", structuredClone(request));
-            const b = await expect("POST", "/steady/steps", request);
-            equal(
-              distance(tensorIn(a, "fc1", "update").data, tensorIn(b, "fc1", "update").data),
-              0,
-            );
-            if (step % 2 === 1) await settle();
-            if (step === 2 || step === 5) await restart();
-          }
-          const steps = written.map((bytes) => entryOf(bytes)).filter(({ entry: { call } }) =>
-            call === "steps"
-          );
-          const left = steps.filter(({ remains }) => remains.has("fc1"));
-          equal(left.length, 2 * 4); // of each session steps 1, 3, 4 and 6: the first has nothing to measure by
-          ok(left.every(({ entry }) => entry.request.layers!.fc1.inputs === undefined));
-          const raw = steps.filter(({ entry }) => entry.request.layers!.fc1.inputs !== undefined);
-          equal(left.length + raw.length, steps.length);
-        }, { storeOf: recorded(written) });
-      },
-    );
+    cpuTest(`${method}, ${mode}: ${GOES_ON}`, (engine) => steppedAlike(engine, method, mode));
   }
 }
-
 cpuTest(
   "an entry is as large as the lesser of its forms, and a head",
   (engine) => {
