@@ -11,7 +11,7 @@ import { bodyOf, factorOf, SAFETENSORS_HEADERS } from "./factors.ts";
 import { type Answer, Client, closedLoop, percentile } from "./load.ts";
 import type { RunningServer } from "./server.ts";
 
-const SIDE = 256, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 4, LATENCY_BAR = 3;
+const SIDE = 512, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 4, LATENCY_BAR = 3;
 
 /** Eigenvectors of one packed factor: much to compute for its bytes. */
 function shotAt(url: string) {

@@ -13,9 +13,17 @@ import { kindOf, Pace } from "./pace.ts";
 import { Place, type Usher } from "./place.ts";
 import { type Priority, WaitingLine } from "./waiting_line.ts";
 
-/** In work at a time: so many requests, and of so many bytes together, or a single larger one. */
+/**
+ * In work at a time: so many requests, of so many bytes together, that are expected to take so long together. Many small
+ * requests thus share a batch, and nobody waits long for what cannot be overtaken any more. Each core may have one however
+ * long it takes, and one however large is always in work.
+ */
 const MOST_IN_WORK = 64;
-const MOST_BYTES_IN_WORK = 16 * 2 ** 20;
+const MOST_BYTES_IN_WORK = 4 * 2 ** 20;
+const MOST_MS_IN_WORK = 50;
+
+/** Of a deadline, what the wait and the work may be expected to take: the rest is for receiving, sending, and being wrong. */
+const SHARE_OF_DEADLINE = 0.7;
 
 /** A caller with a key may hold so many times the places that are left: another always finds some. */
 const SHARE_OF_FREE = 3;
@@ -25,6 +33,8 @@ export interface AdmissionOptions {
   readonly requests: number;
   /** Memory that they may take together. */
   readonly bytes: number;
+  /** Pieces of work that the machine does side by side. @default its cores */
+  readonly cores?: number;
 }
 
 /** What a request says of itself before its body is read. */
@@ -60,14 +70,17 @@ export class Admission {
   readonly #begin = new Map<Place, () => void>();
   readonly #inside = new Map<string, number>();
   readonly #usher: Usher;
+  /** Not yet done with the device. */
+  readonly #cores: number;
+  readonly #ahead = new Set<Place>();
+  readonly #inWork = new Set<Place>();
   #places = 0;
   #reservedBytes = 0;
-  #expectedMs = 0;
-  #inWork = 0;
-  #bytesInWork = 0;
 
   constructor(private readonly options: AdmissionOptions) {
+    this.#cores = options.cores ?? navigator.hardwareConcurrency;
     this.#usher = {
+      expectedMs: (kind) => this.#pace.expected(kind),
       awaitTurn: (place) => this.#awaitTurn(place),
       endTurn: (place) => this.#endTurn(place),
       leave: (place) => this.#leave(place),
@@ -83,18 +96,19 @@ export class Admission {
   enter(claim: Claim): Place {
     const { who, route, bytes, reservedBytes, priority, lane, deadlineMs, client } = claim;
     const kind = kindOf(route, bytes);
-    const expectedMs = this.#pace.expected(kind);
     this.#expectRoom(who, reservedBytes);
-    const waitMs = this.#expectedMs;
-    if (deadlineMs !== undefined && waitMs > 0 && waitMs + expectedMs > deadlineMs) {
-      throw this.#full("It could not be answered within its deadline", deadlineMs);
+    if (deadlineMs !== undefined && this.#ahead.size > 0) {
+      const answeredMs = expectedMs(this.#ahead) + (this.#pace.expected(kind) ?? 0);
+      if (answeredMs > SHARE_OF_DEADLINE * deadlineMs) {
+        throw this.#full("It could not be answered within its deadline", deadlineMs);
+      }
     }
-    const facts = { who, priority, lane, expectedMs, bytes, kind, reservedBytes };
+    const facts = { who, priority, lane, bytes, kind, reservedBytes };
     const place = new Place(facts, this.#usher, client, deadlineMs);
     this.#places++;
     this.#inside.set(who, (this.#inside.get(who) ?? 0) + 1);
     this.#reservedBytes += reservedBytes;
-    this.#expectedMs += expectedMs;
+    this.#ahead.add(place);
     return place;
   }
 
@@ -102,7 +116,7 @@ export class Admission {
     return {
       inside: this.#places,
       waiting: this.#line.length,
-      inWork: this.#inWork,
+      inWork: this.#inWork.size,
       reservedBytes: this.#reservedBytes,
     };
   }
@@ -121,7 +135,7 @@ export class Admission {
   }
 
   #full(why: string, limit: number): CurvdError {
-    const retryAfter = Math.max(1, Math.ceil(this.#expectedMs / 1000));
+    const retryAfter = Math.max(1, Math.ceil(expectedMs(this.#ahead) / 1000));
     return new CurvdError("queue-full", `${why}: try again later`, { limit, retryAfter });
   }
 
@@ -130,6 +144,7 @@ export class Admission {
       const quit = () => {
         this.#line.quit(place);
         this.#begin.delete(place);
+        this.#ahead.delete(place);
         reject(place.signal.reason);
         this.#next();
       };
@@ -147,38 +162,48 @@ export class Admission {
   /** Lets in work whoever may be. */
   #next(): void {
     for (let place = this.#line.first(); place; place = this.#line.first()) {
-      const isRoom = this.#inWork === 0 || (this.#inWork < MOST_IN_WORK &&
-        this.#bytesInWork + place.bytes <= MOST_BYTES_IN_WORK);
-      if (!isRoom) return;
+      if (!this.#isRoomFor(place)) return;
       this.#line.take(place);
-      this.#inWork++;
-      this.#bytesInWork += place.bytes;
+      this.#inWork.add(place);
       place.begunAt = performance.now();
       this.#begin.get(place)!();
       this.#begin.delete(place);
     }
   }
 
+  #isRoomFor(place: Place): boolean {
+    if (this.#inWork.size === 0) return true;
+    const all = [...this.#inWork, place];
+    if (all.length > MOST_IN_WORK || sum(all, ({ bytes }) => bytes) > MOST_BYTES_IN_WORK) {
+      return false;
+    }
+    return all.length <= this.#cores ||
+      sum(all, ({ expectedMs }) => expectedMs ?? MOST_MS_IN_WORK) <= MOST_MS_IN_WORK;
+  }
+
   #endTurn(place: Place): void {
     this.#line.done(place);
-    this.#inWork--;
-    this.#bytesInWork -= place.bytes;
-    if (!place.signal.aborted) this.#pace.learn(place.kind, place.begunAt);
-    this.#forget(place);
+    this.#inWork.delete(place);
+    this.#ahead.delete(place);
+    this.#pace.learn(place.kind, place.begunAt, !place.signal.aborted);
     this.#next();
   }
 
   #leave(place: Place): void {
-    this.#forget(place);
+    this.#ahead.delete(place);
     this.#places--;
     const left = this.#inside.get(place.who)! - 1;
     if (left === 0) this.#inside.delete(place.who);
     else this.#inside.set(place.who, left);
     this.#reservedBytes -= place.reservedBytes;
   }
+}
 
-  /** Its time is no longer ahead of others. */
-  #forget(place: Place): void {
-    this.#expectedMs -= place.takeExpected();
-  }
+/** What the known ones among requests take together. */
+function expectedMs(places: Iterable<Place>): number {
+  return sum([...places], ({ expectedMs }) => expectedMs ?? 0);
+}
+
+function sum(places: readonly Place[], of: (place: Place) => number): number {
+  return places.reduce((total, place) => total + of(place), 0);
 }

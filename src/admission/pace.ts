@@ -15,16 +15,20 @@ export class Pace {
   readonly #means = new Map<string, number>();
   #lastDone = -Infinity;
 
-  /** Milliseconds that a request of a kind takes of the device; 0 of one never seen. */
-  expected(kind: string): number {
-    return this.#means.get(kind) ?? 0;
+  /** Milliseconds that a request of a kind takes of the device; undefined of one never seen. */
+  expected(kind: string): number | undefined {
+    return this.#means.get(kind);
   }
 
-  /** Learns from a request that began at a time and is done now. */
-  learn(kind: string, begun: number, now = performance.now()): void {
+  /**
+   * Learns from a request that began at a time and has left the device now.
+   * @param isDone whether it was answered; one that was given up has cost at least what it did, and teaches only if that was more.
+   */
+  learn(kind: string, begun: number, isDone: boolean, now = performance.now()): void {
     const cost = now - Math.max(begun, this.#lastDone);
     this.#lastDone = now;
     const mean = this.#means.get(kind);
+    if (!isDone && mean !== undefined && cost < mean) return;
     this.#means.set(kind, mean === undefined ? cost : mean + WEIGHT * (cost - mean));
   }
 }

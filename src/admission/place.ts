@@ -8,13 +8,15 @@ import type { Priority, Waiter } from "./waiting_line.ts";
 
 /** What a place asks of those who gave it. */
 export interface Usher {
+  /** Milliseconds that a request of a kind takes, by what is known now. */
+  expectedMs(kind: string): number | undefined;
   /** @returns when the place's turn has come. */
   awaitTurn(place: Place): Promise<void>;
   endTurn(place: Place): void;
   leave(place: Place): void;
 }
 
-export interface PlaceFacts extends Waiter {
+export interface PlaceFacts extends Omit<Waiter, "expectedMs"> {
   readonly kind: string;
   /** Memory that is held for it. */
   readonly reservedBytes: number;
@@ -25,7 +27,6 @@ export class Place implements Waiter {
   readonly who: string;
   readonly priority: Priority;
   readonly lane?: string;
-  readonly expectedMs: number;
   readonly bytes: number;
   readonly kind: string;
   readonly reservedBytes: number;
@@ -37,7 +38,6 @@ export class Place implements Waiter {
   readonly #usher: Usher;
   readonly #gone = new AbortController();
   #isLeft = false;
-  #isAhead = true;
   readonly #unwatch: () => void;
 
   /**
@@ -53,7 +53,6 @@ export class Place implements Waiter {
     this.who = facts.who;
     this.priority = facts.priority;
     this.lane = facts.lane;
-    this.expectedMs = facts.expectedMs;
     this.bytes = facts.bytes;
     this.kind = facts.kind;
     this.reservedBytes = facts.reservedBytes;
@@ -75,6 +74,11 @@ export class Place implements Waiter {
     return this.#gone.signal;
   }
 
+  /** Undefined while none of its kind was answered yet. */
+  get expectedMs(): number | undefined {
+    return this.#usher.expectedMs(this.kind);
+  }
+
   /** Does work when its turn has come. @throws CurvdError `aborted`, `deadline-exceeded`, and what the work throws. */
   async work<T>(work: () => Promise<T>): Promise<T> {
     const came = performance.now();
@@ -86,13 +90,6 @@ export class Place implements Waiter {
     } finally {
       this.#usher.endTurn(this);
     }
-  }
-
-  /** What it was expected to take, the first time it is asked; then it is ahead of nobody any more. */
-  takeExpected(): number {
-    const expected = this.#isAhead ? this.expectedMs : 0;
-    this.#isAhead = false;
-    return expected;
   }
 
   /** Gives back whatever it still holds. */

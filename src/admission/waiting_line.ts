@@ -17,13 +17,16 @@ const RANK: Readonly<Record<Priority, number>> = { urgent: 0, normal: 1, backgro
 /** After each such time of waiting a request counts as one priority higher. */
 const AGEING_MS = 1000;
 
+/** What a turn advances a clock by at the least. */
+const LEAST_MS = 0.01;
+
 export interface Waiter {
   readonly who: string;
   readonly priority: Priority;
   /** Requests of one lane are taken one after another, as they came. */
   readonly lane?: string;
-  /** Milliseconds that it is expected to take. */
-  readonly expectedMs: number;
+  /** Milliseconds that it is expected to take; undefined where that is not known. */
+  readonly expectedMs: number | undefined;
   /** Bytes of its body. */
   readonly bytes: number;
 }
@@ -77,7 +80,7 @@ export class WaitingLine<W extends Waiter> {
   take(waiter: W): void {
     const clock = this.#clockOf(waiter.who);
     this.#present = clock;
-    this.#clocks.set(waiter.who, clock + Math.max(waiter.expectedMs, 0.01));
+    this.#clocks.set(waiter.who, clock + Math.max(waiter.expectedMs ?? 0, LEAST_MS));
     if (waiter.lane !== undefined) this.#busyLanes.add(waiter.lane);
     this.quit(waiter);
   }

@@ -22,6 +22,7 @@ import type {
   EighProblem,
   EighResult,
   InverseResult,
+  LinearAlgebra,
   Report,
   RootProblem,
   RootResult,
@@ -29,11 +30,11 @@ import type {
   SymmetricProblem,
   WhitenerResult,
 } from "./linear_algebra.ts";
-import type { JudgedLinearAlgebra, WorkOptions } from "./select.ts";
+import type { WorkOptions } from "./sitting.ts";
 import type { Host, HostMatrix, ShiftedMatrix, Solved } from "./solver_cpu.ts";
 import { whiten } from "./whiten_cpu.ts";
 
-export class CpuLinearAlgebra implements JudgedLinearAlgebra {
+export class CpuLinearAlgebra implements LinearAlgebra {
   readonly verifyFully: boolean;
   readonly float64: Float64;
   readonly #host: Omit<Host, "lane">;
@@ -83,15 +84,6 @@ export class CpuLinearAlgebra implements JudgedLinearAlgebra {
   async numbers(scalars: readonly Scalar[]): Promise<number[]> {
     const values = await Promise.all(scalars.map((scalar) => scalar.data()));
     return values.map(([value]) => value);
-  }
-
-  /** None: every result was judged before its promise resolved. */
-  statuses(): Tensor[] {
-    return [];
-  }
-
-  judge(): string[] {
-    return [];
   }
 
   /**
