@@ -218,7 +218,11 @@ cpuTest("step_size refuses what it cannot model, by layer", async (engine) => {
 });
 
 cpuTest("a step of no layer, as all were skipped, has no size", async (engine) => {
-  const broken = { ...layer, A: wire([2, 2], [-1, 0, 0, -1]), G: wire([1, 1], [1]) };
+  const broken: Record<string, unknown> = {
+    ...layer,
+    A: wire([2, 2], [-1, 0, 0, -1]),
+    G: wire([1, 1], [1]),
+  };
   const { inputs: _, output_gradients: _g, ...rest } = broken;
   const answer = await call(engine, "updates", {
     layers: { broken: rest },

@@ -4,7 +4,7 @@
  * @module
  */
 import { ok } from "node:assert/strict";
-import { dispose, type Tensor, tensor3d } from "@tensorflow/tfjs-core";
+import { type Tensor, tensor3d } from "@tensorflow/tfjs-core";
 import type { WebGpuEngine } from "@/engine/mod.ts";
 import { type LinearAlgebra, type Report, settle, type Stack } from "@/linalg/mod.ts";
 import { reference } from "./reference.ts";
