@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inferenceProblems } from "./inference_protocol/openapi.ts";
 import { scopeOf } from "./keys.ts";
 import { problems } from "./openapi.ts";
 
@@ -38,6 +39,7 @@ export function withKeys(document: Document): Document {
 function guarded(path: string, method: string, operation: Operation): Operation {
   const scope = scopeOf({ method: method.toUpperCase(), path });
   if (scope === null) return operation;
-  const responses = { ...operation.responses, ...problems([401, 403]) };
+  const refusals = path.startsWith("/v2") ? inferenceProblems : problems;
+  const responses = { ...operation.responses, ...refusals([401, 403]) };
   return { ...operation, security: [{ key: [scope] }], responses } as Operation;
 }

@@ -1,4 +1,9 @@
-/** Errors below `/v2`, as the Open Inference Protocol has them: `{"error": "…"}`. @module */
+/**
+ * Errors below `/v2`, as the Open Inference Protocol has them: `{"error": "…"}`, and beside it the
+ * native problem's members, for a client that acts on them.
+ *
+ * @module
+ */
 import type { Context } from "hono";
 import { onError } from "../problem.ts";
 
@@ -8,11 +13,12 @@ export function isInference({ req }: Context): boolean {
 }
 
 /** The native problem with its status and headers, in the protocol's words. */
-export async function onInferenceError(error: unknown, c: Context): Promise<Response> {
-  const problem = onError(error, c);
-  const { detail, suggestion } = await problem.json();
-  const headers = new Headers(problem.headers);
+export async function onInferenceError(failure: unknown, c: Context): Promise<Response> {
+  const response = onError(failure, c);
+  const problem = await response.json();
+  const headers = new Headers(response.headers);
   headers.set("content-type", "application/json");
-  const message = suggestion === undefined ? detail : `${detail}; ${suggestion}`;
-  return new Response(JSON.stringify({ error: message }), { status: problem.status, headers });
+  const { detail, suggestion } = problem;
+  const error = suggestion === undefined ? detail : `${detail}; ${suggestion}`;
+  return new Response(JSON.stringify({ error, ...problem }), { status: response.status, headers });
 }

@@ -1,12 +1,6 @@
 /** The Open Inference Protocol's part of the OpenAPI document. @module */
 import type * as z from "zod";
-import {
-  InferenceAnswer,
-  InferenceProblem,
-  InferenceRequest,
-  ModelMetadata,
-  ServerMetadata,
-} from "@/wire/mod.ts";
+import { InferenceAnswer, InferenceRequest, ModelMetadata, ServerMetadata } from "@/wire/mod.ts";
 
 /** What the document's other parts are made with. */
 interface Makers {
@@ -29,6 +23,13 @@ const EXAMPLE = {
   parameters: { damping: 0.01 },
 };
 
+/** A response of each status, as errors below `/v2` are written. */
+export function inferenceProblems(statuses: readonly number[]): Record<string, unknown> {
+  const schema = { $ref: "#/components/schemas/InferenceProblem" };
+  const problem = { description: "What went wrong", content: { "application/json": { schema } } };
+  return Object.fromEntries(statuses.map((status) => [status, problem]));
+}
+
 /** Paths below `/v2`. */
 export function inferencePaths(makers: Makers): Record<string, unknown> {
   const { idOf, calls, statuses } = makers;
@@ -37,11 +38,6 @@ export function inferencePaths(makers: Makers): Record<string, unknown> {
   const binary = {
     schema: { type: "string", format: "binary", description: BINARY },
   };
-  const failures = (codes: readonly number[]) =>
-    Object.fromEntries(codes.map((status) => [status, {
-      description: "What went wrong",
-      content: json(refer(InferenceProblem)),
-    }]));
   const model = {
     name: "model",
     in: "path",
@@ -55,7 +51,10 @@ export function inferencePaths(makers: Makers): Record<string, unknown> {
       tags: TAGS,
       summary,
       ...(operationId.startsWith("v2-model") ? { parameters: [model] } : {}),
-      responses: { 200: { description: summary, content: json(schema) }, ...failures(codes) },
+      responses: {
+        200: { description: summary, content: json(schema) },
+        ...inferenceProblems(codes),
+      },
     },
   });
   const flag = (name: string) => ({
@@ -114,7 +113,7 @@ export function inferencePaths(makers: Makers): Record<string, unknown> {
               "application/octet-stream": binary,
             },
           },
-          ...failures([...new Set([...statuses, 404])]),
+          ...inferenceProblems([...new Set([...statuses, 404])]),
         },
       },
     },

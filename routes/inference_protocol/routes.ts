@@ -1,7 +1,7 @@
 /**
  * `/v2`: the Open Inference Protocol over the native calls, for clients of Triton and KServe.
  *
- * A model is a stateless call, and has one version. Errors are the protocol's: `{"error": "…"}`.
+ * A model is a stateless call, and has one version. Errors are the protocol's.
  *
  * @module
  */

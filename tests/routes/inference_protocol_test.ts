@@ -78,7 +78,7 @@ Deno.test("tensors may follow the JSON as bytes, in the request and in the answe
   deepEqual(seen.layers!.fc1.A, tensorOf([2, 2], A));
 });
 
-Deno.test("refusals are the native ones, said as {error}", async () => {
+Deno.test("refusals are the native ones, with the protocol's error beside them", async () => {
   const refusals: [Promise<Response>, number, RegExp][] = [
     [infer(() => inverseAnswer(), { ...REQUEST, inputs: [] }), 422, /layers is missing/],
     [infer(() => inverseAnswer(), { ...REQUEST, typo: 1 }), 422, /Unknown field "typo"/],
@@ -123,7 +123,7 @@ Deno.test("refusals are the native ones, said as {error}", async () => {
     const response = await refused;
     const body = await response.json();
     equal(response.status, status, body.error);
-    deepEqual(Object.keys(body), ["error"]);
+    match(body.type, /^\/problems\//);
     match(body.error, message);
     if (status === 503) equal(response.headers.get("retry-after"), "5");
   }

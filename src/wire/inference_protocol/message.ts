@@ -10,6 +10,7 @@
  * @module
  */
 import * as z from "zod";
+import { Problem } from "../problem.ts";
 import type { Dtype } from "../tensor.ts";
 
 /** The protocol's datatypes that curvd takes, by the wire's own. */
@@ -109,5 +110,6 @@ export const ServerMetadata = z.strictObject({
   extensions: z.array(z.string()),
 }).meta({ id: "ServerMetadata" });
 
-export const InferenceProblem = z.strictObject({ error: z.string() })
+/** The protocol's error; the native problem's members stand beside it. */
+export const InferenceProblem = Problem.extend({ error: z.string() })
   .meta({ id: "InferenceProblem" });
