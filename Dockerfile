@@ -4,7 +4,7 @@
 #
 # runs it as it is meant to be run; with an NVIDIA GPU add -f src/deploy/compose.nvidia.yaml, with
 # one of AMD or Intel -f src/deploy/compose.dri.yaml. Where there is no container engine,
-# src/deploy/replay does these very steps in a Debian tree and starts the service there.
+# `deno task replay` does these very steps in a Debian tree and starts the service there.
 
 FROM debian:trixie-slim AS deno
 RUN apt-get update \

@@ -1,7 +1,7 @@
 /**
  * Replays the Dockerfile without a container engine, and runs what it makes:
  *
- *   sudo deno run -A src/deploy/replay/main.ts [--work=folder]
+ *   deno task replay [--work=folder]     as root
  *
  * 1. every stage's steps, in Debian trees made by debootstrap;
  * 2. the service in the last tree, as image and compose file say: user, environment, read-only root,
