@@ -35,7 +35,8 @@ const { tally, observations } = await runMix(server, {
 });
 const { code, printed } = await server.stop();
 if (code !== 0) tally.wrong(`The server ended with ${code}`);
-for (const line of unforeseen(printed)) tally.wrong(line);
+const bugs = unforeseen(printed);
+tally.wrongs += bugs.length;
 
 const sorted = (counts: ReadonlyMap<string, number>) =>
   Object.fromEntries([...counts].sort(([a], [b]) => a < b ? -1 : 1));
@@ -50,14 +51,16 @@ const figures = {
   ...observations,
 };
 console.log(JSON.stringify(figures, null, 1));
-for (const complaint of tally.complaints) console.error(complaint);
+for (const complaint of [...bugs, ...tally.complaints]) console.error(complaint);
 if (values.save) {
   await saveReport("faults", `deno task bench:faults --minutes=${minutes} --save`, figures);
 }
 Deno.exit(tally.wrongs === 0 ? 0 : 1);
 
-/** What the server said of bugs, other than those injected. */
+/** What the server said of bugs other than those injected, each once. */
 function unforeseen(printed: string): string[] {
   const lines = [...printed.matchAll(/^.*(?:met a bug|Uncaught|panicked).*$/gm)];
-  return lines.map(([line]) => line).filter((line) => !line.includes("an injected fault"));
+  const foreign = lines.map(([line]) => line).filter((line) => !line.includes("an injected fault"));
+  const stackOf = (line: string) => /"stack":"(.*?)(?<!\\)"/.exec(line)?.[1] ?? line;
+  return [...new Set(foreign.map(stackOf))];
 }
