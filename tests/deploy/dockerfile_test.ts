@@ -7,6 +7,7 @@ import {
   throws,
 } from "node:assert/strict";
 import { parse } from "yaml";
+import { readConfig } from "../../src/config.ts";
 import { imageConfig, parseDockerfile } from "../../src/deploy/replay/dockerfile.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -82,6 +83,8 @@ Deno.test("compose takes every right away that the service does not need", () =>
   deepEqual(curvd.cap_drop, ["ALL"]);
   deepEqual(curvd.security_opt, ["no-new-privileges:true"]);
   deepEqual(curvd.volumes.map((volume: string) => volume.split(":")[1]), config.volumes);
+  const stopSeconds = Number(/^(\d+)s$/.exec(curvd.stop_grace_period)?.[1]);
+  ok(1000 * stopSeconds > readConfig(() => undefined).graceMs, "it is killed while it drains");
   for (const port of curvd.ports) match(port, /^127\.0\.0\.1:\d+:5322$/);
   for (const gpu of ["nvidia", "dri"]) {
     const { services } = parse(read(`src/deploy/compose.${gpu}.yaml`));
