@@ -8,7 +8,7 @@ export * from "./state.ts";
 export { driftsOf, unbased } from "./drift.ts";
 export * from "./findings.ts";
 export * from "./outcome.ts";
-export type { Observation } from "./running.ts";
+export type { Observation } from "./observation.ts";
 export * from "./transition.ts";
 export * from "./store.ts";
 export { StoreClient } from "./store_client.ts";

@@ -31,15 +31,10 @@ import {
   refreshShampoo,
   stepSoapLayers,
 } from "./gradient_running.ts";
-import {
-  type Observation,
-  observe,
-  precondition,
-  refresh,
-  track,
-  trackGradients,
-  type Work,
-} from "./running.ts";
+import type { Observation, Work } from "./observation.ts";
+import { observe, track, trackGradients } from "./observe.ts";
+import { precondition } from "./precondition.ts";
+import { refresh } from "./refresh.ts";
 import { type LayerState, NO_TENSORS, type SessionState, withLayers } from "./state.ts";
 
 /** What every transition is given. */
