@@ -6,7 +6,8 @@
  * way to the server are in it. The server runs on the same machine, on the same cores. Beside the time stands the
  * processor time of the training process alone, its BLAS's threads included: other work hardly moves that.
  *
- *     deno run --allow-all bench/training/overhead.ts [--problem=mnist-autoencoder] [--rounds=5] [--server=URL] [--save]
+ *     deno run --allow-all bench/training/overhead.ts [--problem=mnist-autoencoder] [--rounds=5] [--only=TEXT]
+ *         [--server=URL] [--save]
  *
  * @module
  */
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
   options: {
     problem: { type: "string", default: "mnist-autoencoder" },
     rounds: { type: "string", default: "5" },
+    only: { type: "string", default: "" },
     server: { type: "string" },
     save: { type: "boolean", default: false },
   },
@@ -59,7 +61,7 @@ const client = new CurvdClient(options.server ?? own!.url);
 
 const curvature = (more: Partial<CurvatureOptions>) => (model: Sequential) =>
   curvatureTrainer(model, problem.loss, client, { ...USUAL, ...more });
-const CONTESTANTS: Record<string, (model: Sequential) => Trainer> = {
+const ALL: Record<string, (model: Sequential) => Trainer> = {
   "adam": (model) => gradientTrainer(model, problem.loss, GRADIENT_METHODS.adam(1e-3), () => 1e-3),
   "sgd with momentum": (model) =>
     gradientTrainer(model, problem.loss, GRADIENT_METHODS.sgd(0.1, 0.9), () => 0.1),
@@ -74,6 +76,11 @@ const CONTESTANTS: Record<string, (model: Sequential) => Trainer> = {
   "kfac, remote, statistics every step": curvature({ mode: "remote", statisticsEvery: 1 }),
   "ekfac, local, asynchronous": curvature({ method: "ekfac", mode: "local", asynchronous: true }),
 };
+
+/** Adam, and those whose name has the text asked for. */
+const CONTESTANTS = Object.fromEntries(
+  Object.entries(ALL).filter(([name]) => name === "adam" || name.includes(options.only)),
+);
 
 /** What a step took on the average of a turn, in milliseconds. */
 interface Turn {
