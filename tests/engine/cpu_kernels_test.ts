@@ -11,7 +11,9 @@ import {
   memory,
   minimum,
   mul,
+  pad,
   slice,
+  stridedSlice,
   sub,
   sum,
   type Tensor,
@@ -104,6 +106,49 @@ libraryTest("slice() cuts out what TensorFlow.js cuts out", async () => {
       const cut = slice(x, begin, size);
       deepEqual(await cut.data(), await original("Slice", { x }, { begin, size }));
       dispose([x, cut]);
+    }),
+    { numRuns: 60 },
+  );
+}, ["built-in"]);
+
+libraryTest("stridedSlice() takes what TensorFlow.js takes, forwards and backwards", async () => {
+  const axes = fc.array(
+    fc.record({
+      size: fc.integer({ min: 1, max: 6 }),
+      from: fc.nat(5),
+      to: fc.nat(6),
+      stride: fc.constantFrom(1, 2, 3, -1, -2),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+  const masks = fc.record({ beginMask: fc.nat(15), endMask: fc.nat(15) });
+  await fc.assert(
+    fc.asyncProperty(axes, masks, async (axes, { beginMask, endMask }) => {
+      const x = random(axes.map(({ size }) => size), 5);
+      const begin = axes.map(({ size, from }) => Math.min(from, size - 1));
+      const end = axes.map(({ to }) => to), strides = axes.map(({ stride }) => stride);
+      const taken = stridedSlice(x, begin, end, strides, beginMask, endMask);
+      const attrs = { begin, end, strides, beginMask, endMask };
+      const rest = { ellipsisMask: 0, newAxisMask: 0, shrinkAxisMask: 0 };
+      deepEqual(await taken.data(), await original("StridedSlice", { x }, { ...attrs, ...rest }));
+      dispose([x, taken]);
+    }),
+    { numRuns: 100 },
+  );
+}, ["built-in"]);
+
+libraryTest("pad() frames as TensorFlow.js does", async () => {
+  const frame = fc.array(
+    fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 4 }), fc.nat(3)),
+    { minLength: 1, maxLength: 4 },
+  );
+  await fc.assert(
+    fc.asyncProperty(frame, fc.constantFrom(0, -1.5), async (axes, constantValue) => {
+      const x = random(axes.map(([, size]) => size), 6);
+      const paddings = axes.map(([before, , after]) => [before, after] as [number, number]);
+      const padded = pad(x, paddings, constantValue);
+      deepEqual(await padded.data(), await original("PadV2", { x }, { paddings, constantValue }));
+      dispose([x, padded]);
     }),
     { numRuns: 60 },
   );

@@ -10,9 +10,11 @@ import {
   Mean,
   Minimum,
   Multiply,
+  PadV2,
   RealDiv,
   Select,
   Slice,
+  StridedSlice,
   Sub,
   Sum,
   Transpose,
@@ -23,8 +25,10 @@ import { conv2d, conv2dBackpropFilter, conv2dBackpropInput, fusedConv2d } from "
 import { GRAM, gram } from "./gram.ts";
 import { installKernel } from "./kernel.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
+import { pad } from "./pad.ts";
 import { select } from "./select.ts";
 import { slice } from "./slice.ts";
+import { stridedSlice } from "./strided_slice.ts";
 import { mean, sum } from "./sum.ts";
 import { transpose } from "./transpose.ts";
 
@@ -45,6 +49,8 @@ export function installKernels(products: Float32Products): void {
   installKernel(Maximum, maximum);
   installKernel(Minimum, minimum);
   installKernel(Slice, slice);
+  installKernel(StridedSlice, stridedSlice);
+  installKernel(PadV2, pad);
   installKernel(Sum, sum);
   installKernel(Mean, mean);
   installKernel(Select, select);
