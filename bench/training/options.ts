@@ -58,8 +58,8 @@ export function readOptions(args: readonly string[]): Options {
       ? USUAL_METHODS
       : { "mnist-autoencoder": methods, "curves-autoencoder": methods, "mnist-conv": methods },
     seeds: isQuick ? [1] : values.seeds.split(",").map((seed) => positive("seeds", seed)),
-    epochs: isQuick ? 0.1 : positive("epochs", values.epochs),
-    tuningEpochs: isQuick ? 0.04 : positive("tuning-epochs", values["tuning-epochs"]),
+    epochs: isQuick ? 0.04 : positive("epochs", values.epochs),
+    tuningEpochs: isQuick ? 0.02 : positive("tuning-epochs", values["tuning-epochs"]),
     tries: isQuick ? 1 : positive("tries", values.tries),
     isQuick,
     minutes: positive("minutes", values.minutes),

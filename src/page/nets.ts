@@ -15,6 +15,8 @@ export interface Net {
   make(seed: number): tf.Sequential;
   readonly loss: FisherLoss;
   batchAt(images: LabelledImages, places: Uint32Array): Batch;
+  /** κ: bound of a step's length in the metric of the curvature. */
+  readonly klClip: number;
   readonly usual: { readonly rate: number; readonly damping: number; readonly adamRate: number };
 }
 
@@ -25,13 +27,15 @@ export const NETS = {
     make: (seed) => multilayerPerceptron(MLP_WIDTHS, seed),
     loss: softmaxCrossEntropy(),
     batchAt: batchOf,
-    usual: { rate: 0.1, damping: 0.03, adamRate: 0.003 },
+    klClip: 1e-2,
+    usual: { rate: 0.3, damping: 0.01, adamRate: 0.003 },
   },
   autoencoder: {
     make: (seed) => autoEncoder(CODE, seed),
     loss: sigmoidCrossEntropy(),
     batchAt: reconstructionBatchOf,
-    usual: { rate: 0.3, damping: 0.001, adamRate: 0.002 },
+    klClip: 1e-4, // of a loss that is the mean over 784 pixels
+    usual: { rate: 1, damping: 1e-6, adamRate: 0.002 },
   },
 } satisfies Record<string, Net>;
 

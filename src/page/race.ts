@@ -42,8 +42,6 @@ export interface Standing {
 /** Steps from one batch of statistics to the next, and from one preconditioner to the next. */
 const STATISTICS_EVERY = 5;
 const REFRESH_EVERY = 10;
-const MOMENTUM = 0.9;
-const KL_CLIP = 0.01;
 const SEED = 1;
 
 /**
@@ -58,7 +56,7 @@ export async function race(
   onRound: (standing: Standing) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { make, loss, batchAt } = NETS[settings.model];
+  const { make, loss, batchAt, klClip } = NETS[settings.model];
   const client = new CurvdClient(location.origin, { key: settings.key || undefined });
   const [ofAdam, ofCurvature] = [make(SEED), make(SEED)];
   const adam = tf.train.adam(settings.adamRate);
@@ -67,8 +65,7 @@ export async function race(
     method: settings.method,
     learningRate: settings.rate,
     damping: settings.damping,
-    momentum: MOMENTUM,
-    klClip: KL_CLIP,
+    klClip,
     statisticsEvery: STATISTICS_EVERY,
     refreshEvery: REFRESH_EVERY,
     session: { idle_seconds: 600 }, // a closed tab says no goodbye

@@ -62,7 +62,7 @@ export const HELP = `Trains a net of TensorFlow.js with curvature from a curvd s
   --steps N, --seconds S the run ends with whichever comes first (500 steps)
   --batch N              examples a step (512)
   --rate, --momentum, --damping, --kl-clip   numbers; --kl-clip off for none (by model and method)
-  --statistics-every N, --refresh-every N    in steps (10, 20)
+  --statistics-every N, --refresh-every N    in steps (5, 10)
   --mode NAME            where updates are made: ${MODES.join(", ")} (auto)
   --asynchronous         steps go on while the server works
   --out PATH             of the log and the plot, without .json and .svg , under dist/ (dist/training/…)`;

@@ -28,7 +28,7 @@ Deno.test("deno task train trains through a server of its own and writes a log a
     equal(log.marks.at(-1).step, 12);
     equal(log.server.engine, "cpu");
     ok(log.marks.at(-1).trainingLoss < 1.8 && log.steps.loss[0] > 2);
-    ok(Math.max(...log.steps.age) >= 5, "statistics every 10 steps leave older curvature between");
+    ok(Math.max(...log.steps.age) >= 5, "a refresh every 10 steps leaves older curvature between");
     match(await Deno.readTextFile(new URL(`${out}.svg`, ROOT)), /^<svg.*MNIST classifier/s);
   } finally {
     for (const ending of ["json", "svg"]) {
