@@ -1,5 +1,6 @@
 /** A store without space: a change is refused whole, and taken when there is space again. Needs the right to mount. */
 import { ok, strictEqual as equal } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { gaussian } from "../support/matrices.ts";
 import { startServer } from "./server_process.ts";
 
@@ -75,6 +76,9 @@ Deno.test({
     equal(again.body.revision, taken + 1);
     const before = (await call("GET", "/s/factors")).body.layers.fc.A;
     await server.kill("SIGKILL");
+    const database = new DatabaseSync(`${disk!.path}/sessions.sqlite`);
+    equal(database.prepare("PRAGMA quick_check").get()!.quick_check, "ok");
+    database.close();
 
     const next = await startServer(disk!.path);
     const after = await (await fetch(`${next.url}/v1/sessions/s/factors`)).json();
