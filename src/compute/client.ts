@@ -23,6 +23,12 @@ import type { SessionCall } from "./session_protocol.ts";
 const FIRST_RESTART_MS = 100;
 const LAST_RESTART_MS = 30_000;
 
+/**
+ * How long a lost Worker may take to end itself. Terminated while a library call is under way on another thread, it would take
+ * the call's memory away, and the process with it.
+ */
+const LONGEST_END_MS = 10_000;
+
 /** What the client starts; a test may give another than the real one. */
 export type OpenWorker = () => Worker;
 
@@ -59,6 +65,8 @@ class ComputeClient implements Compute {
   #isClosing = false;
   #nextId = 0;
   #restartMs = FIRST_RESTART_MS;
+  /** Until the last lost Worker has come to its end. */
+  #ending: Promise<void> = Promise.resolve();
   #restartTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #inFlight = new Map<number, PromiseWithResolvers<Reply>>();
   #idle = Promise.withResolvers<void>();
@@ -76,10 +84,13 @@ class ComputeClient implements Compute {
     const worker = this.open();
     this.#worker = worker;
     let isOpen = false;
-    const fail = (error: CurvdError) => {
+    const ended = Promise.withResolvers<void>();
+    const fail = (error: CurvdError, end: Promise<void> = Promise.resolve()) => {
       if (this.#worker !== worker) return; // a last word of one that was given up
-      this.#drop(worker, error);
-      if (isOpen) this.#restart(error);
+      this.#forsake(error);
+      this.#ending = endOf(worker, end).then(() => {
+        if (isOpen) this.#restart(error);
+      });
       started.reject(error);
     };
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
@@ -99,7 +110,10 @@ class ComputeClient implements Compute {
         case "vitals":
           return this.#tell((watcher) => watcher.vitals?.(data.vitals));
         case "lost":
-          return fail(lost(`The device was lost: ${data.reason}`));
+          return fail(lost(`The device was lost: ${data.reason}`), ended.promise);
+        case "stopped":
+          ended.resolve();
+          return this.#receive(data);
         default:
           return this.#receive(data);
       }
@@ -167,8 +181,8 @@ class ComputeClient implements Compute {
     this.#isClosing = true;
     clearTimeout(this.#restartTimer);
     const late = graceMs === undefined ? undefined : setTimeout(() => {
-      const worker = this.#worker;
-      if (worker) this.#drop(worker, new CurvdError("draining", "The server has stopped"));
+      this.#worker?.terminate();
+      this.#forsake(new CurvdError("draining", "The server has stopped"));
     }, graceMs);
     if (this.#inFlight.size > 0) await this.#idle.promise;
     if (this.#isReady) {
@@ -176,6 +190,7 @@ class ComputeClient implements Compute {
       this.#post({ type: "stop" });
       await this.#stopped.promise;
     }
+    await this.#ending;
     clearTimeout(late);
     this.#worker?.terminate();
     this.#worker = undefined;
@@ -220,9 +235,8 @@ class ComputeClient implements Compute {
     }
   }
 
-  /** Ends a Worker and fails what it was doing. */
-  #drop(worker: Worker, error: CurvdError): void {
-    worker.terminate();
+  /** Turns from a Worker and fails what it was doing. */
+  #forsake(error: CurvdError): void {
     this.#worker = undefined;
     this.#isReady = false;
     this.#stopped.resolve();
@@ -257,4 +271,13 @@ function reasonOf({ reason }: AbortSignal): CurvdError {
 /** Another Worker is started at once: to come back soon is worth it. */
 function lost(why: string): CurvdError {
   return new CurvdError("device-lost", why, { retryAfter: 1 });
+}
+
+/** Ends a Worker, at the latest when its time is over. @param end when it is at rest. */
+async function endOf(worker: Worker, end: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, LONGEST_END_MS);
+  await Promise.race([end, late.promise]);
+  clearTimeout(timer);
+  worker.terminate();
 }

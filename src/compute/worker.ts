@@ -28,6 +28,7 @@ const device = new DeviceTurns((turn) => send({ type: "turn", turn }));
 let host: SessionHost | undefined;
 let housekeeping: ReturnType<typeof setInterval> | undefined;
 let isPaying = false;
+let isLost = false;
 
 /** Calls that compute, or measure, outside of what can be shared. */
 const TAKES_TURN_ALONE: ReadonlySet<CallName> = new Set([
@@ -40,6 +41,7 @@ const TAKES_TURN_ALONE: ReadonlySet<CallName> = new Set([
 const HOUSEKEEPING_MS = 1000;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  if (isLost) return; // whoever asks was refused already
   switch (data.type) {
     case "start":
       start(data);
@@ -97,7 +99,7 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
       host?.expire().catch(report);
       tellVitals();
     }, HOUSEKEEPING_MS);
-    engine.lost.then((reason) => send({ type: "lost", reason }));
+    engine.lost.then(lose);
     send({ type: "ready", facts: engine.facts, offer: offer() });
   } catch (error) {
     send({ type: "failed", error: packError(error) });
@@ -167,6 +169,28 @@ function offer(): Offer {
     parameters: entry.parameters,
   }));
   return { calls, methods };
+}
+
+/** A fault that nobody caught: what it has left behind is not known, so that another Worker takes over. */
+function onFault(event: ErrorEvent | PromiseRejectionEvent): void {
+  event.preventDefault(); // unhandled, it would end this thread in the middle of a library's call
+  const fault = event instanceof ErrorEvent ? event.error : event.reason;
+  log.error("the compute Worker met a bug", faultOf(fault));
+  lose("the compute Worker met a bug");
+}
+self.addEventListener("error", onFault);
+self.addEventListener("unhandledrejection", onFault);
+
+/** Gives up what is under way, and ends when no library call is. */
+async function lose(reason: string): Promise<void> {
+  if (isLost) return;
+  isLost = true;
+  clearInterval(housekeeping);
+  send({ type: "lost", reason });
+  for (const leaving of pending.values()) leaving.abort();
+  await device.alone(() => Promise.resolve());
+  send({ type: "stopped" });
+  self.close();
 }
 
 async function stop(): Promise<void> {

@@ -56,7 +56,8 @@ function obey(id: number, request: Document): void {
       });
     }
     case "lose":
-      return post({ type: "lost", reason: "the GPU fell off" });
+      post({ type: "lost", reason: "the GPU fell off" });
+      return post({ type: "stopped" });
     case "crash":
       throw new Error("crashed");
     case "hang":
