@@ -110,7 +110,12 @@ function readOperation(operationId: string, summary: string, schema: string) {
 function healthOperation(name: string, summary: string, statuses: number[]) {
   const schema = {
     type: "object",
-    properties: { status: { const: name } },
+    properties: {
+      status: { const: name },
+      ...(name === "ready"
+        ? { parts: { type: "object", additionalProperties: { const: "ready" } } }
+        : {}),
+    },
     required: ["status"],
   };
   return {
