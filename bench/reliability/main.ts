@@ -11,7 +11,7 @@
 import { parseArgs } from "node:util";
 import { saveReport } from "../report.ts";
 import { runMix } from "./mix.ts";
-import { startServerProcess } from "./server_process.ts";
+import { bugsIn, startServerProcess } from "./server_process.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -35,7 +35,7 @@ const { tally, observations } = await runMix(server, {
 });
 const { code, printed } = await server.stop();
 if (code !== 0) tally.wrong(`The server ended with ${code}`);
-const bugs = unforeseen(printed);
+const bugs = bugsIn(printed);
 tally.wrongs += bugs.length;
 
 const sorted = (counts: ReadonlyMap<string, number>) =>
@@ -56,11 +56,3 @@ if (values.save) {
   await saveReport("faults", `deno task bench:faults --minutes=${minutes} --save`, figures);
 }
 Deno.exit(tally.wrongs === 0 ? 0 : 1);
-
-/** What the server said of bugs other than those injected, each once. */
-function unforeseen(printed: string): string[] {
-  const lines = [...printed.matchAll(/^.*(?:met a bug|Uncaught|panicked).*$/gm)];
-  const foreign = lines.map(([line]) => line).filter((line) => !line.includes("an injected fault"));
-  const stackOf = (line: string) => /"stack":"(.*?)(?<!\\)"/.exec(line)?.[1] ?? line;
-  return [...new Set(foreign.map(stackOf))];
-}

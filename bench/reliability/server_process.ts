@@ -72,6 +72,15 @@ export async function startServerProcess(
   };
 }
 
+/** What a server has printed of bugs other than those injected, each once. */
+export function bugsIn(printed: string): string[] {
+  const isBug = (line: string) =>
+    line.startsWith("{") ? line.includes('"level":"ERROR"') : /Uncaught|panicked/.test(line);
+  const stackOf = (line: string) => /"stack":"(.*?)(?<!\\)"/.exec(line)?.[1] ?? line;
+  const lines = printed.split("\n").filter((line) => isBug(line) && !line.includes("injected"));
+  return [...new Set(lines.map(stackOf))];
+}
+
 function pathOf(relative: string): string {
   return new URL(relative, import.meta.url).pathname;
 }

@@ -5,7 +5,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { FAULTS } from "../../bench/reliability/faults.ts";
 import { type MixOptions, runMix } from "../../bench/reliability/mix.ts";
-import { startServerProcess } from "../../bench/reliability/server_process.ts";
+import { bugsIn, startServerProcess } from "../../bench/reliability/server_process.ts";
 import { startFlippingProxy } from "./flipping_proxy.ts";
 
 const QUIET: MixOptions = {
@@ -27,9 +27,9 @@ Deno.test("while clients die, bodies are wrong and the compute Worker is killed,
     clientFaultMs: 400,
   });
   const { code, printed } = await server.stop();
-  deepEqual(tally.complaints, []);
+  deepEqual(tally.complaints, [], printed.slice(-4000));
   equal(code, 0);
-  ok(!/met a bug|panicked/.test(printed), printed);
+  deepEqual(bugsIn(printed), []);
   for (const kind of Object.keys(FAULTS)) ok(tally.faults.has(kind), `no "${kind}" happened`);
   ok(tally.checked > 30, `only ${tally.checked} answers were checked`);
   ok(tally.withStatus((status) => status === 503) > 0, "no request met a lost Worker");
@@ -43,7 +43,7 @@ Deno.test("one number of one answer with the wrong sign is caught", async () => 
   await honest.stop();
   deepEqual(clean.complaints, []);
 
-  const falsifying = startFlippingProxy(server.url, 30);
+  const falsifying = startFlippingProxy(server.url, 3);
   const { tally } = await runMix(server, { ...QUIET, url: falsifying.url });
   await falsifying.stop();
   await server.stop();
