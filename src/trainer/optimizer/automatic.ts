@@ -11,6 +11,7 @@ import type { TrainerEvent } from "./events.ts";
 import { LocalCurvature } from "./local.ts";
 import type { Settings } from "./options.ts";
 import { RemoteCurvature } from "./remote.ts";
+import { refreshOf } from "./session_request.ts";
 import type { SessionLink } from "./session_link.ts";
 
 /** What an optimizer makes its curvature of. */
@@ -20,6 +21,19 @@ export interface CurvatureParts {
   readonly blocks: readonly LayerBlock[];
   readonly settings: Settings;
   readonly tell: (event: TrainerEvent) => void;
+}
+
+/** The curvature of the mode that the settings name. */
+export function curvatureOf(parts: CurvatureParts): Curvature {
+  const { link, blocks, settings, tell } = parts;
+  switch (settings.mode) {
+    case "auto":
+      return new AutomaticCurvature(parts);
+    case "local":
+      return new LocalCurvature(link, blocks, settings, tell);
+    case "remote":
+      return new RemoteCurvature(link, blocks, settings, tell);
+  }
 }
 
 export class AutomaticCurvature implements Curvature {
@@ -105,11 +119,4 @@ export class AutomaticCurvature implements Curvature {
     const refresh = { ...refreshOf(settings), mode: "async" as const };
     await link.run((session) => session.patch({ refresh }), onLost);
   }
-}
-
-/** When a session refreshes by itself. It counts batches of statistics. */
-export function refreshOf(
-  { refreshEvery, statisticsEvery, session }: Settings,
-): { every: number; drift: number | null } {
-  return { every: refreshEvery / statisticsEvery, drift: session.drift ?? null };
 }

@@ -16,32 +16,22 @@ import {
   Optimizer,
   type Scalar,
   type Tensor,
-  tidy,
   type Variable,
 } from "@tensorflow/tfjs";
-import type { SessionRequest } from "@/wire/mod.ts";
-import type * as z from "zod";
-import {
-  type BlockGradient,
-  ModelCapture,
-  type Statistics,
-  type StatisticsRequest,
-} from "../capture/mod.ts";
+import { type BlockGradient, ModelCapture, type Statistics } from "../capture/mod.ts";
 import { CurvdClient } from "../client/mod.ts";
-import { newKey } from "../client/session.ts";
-import { AutomaticCurvature, refreshOf } from "./automatic.ts";
+import { adaptedDamping, isReported } from "./adaptive_damping.ts";
+import { AutomaticCurvature, curvatureOf } from "./automatic.ts";
 import { type OptimizerState, packCheckpoint, unpackCheckpoint } from "./checkpoint.ts";
 import type { Answer, Curvature } from "./curvature.ts";
+import { lossOfBatch, statisticsDue } from "./differentiation.ts";
 import { Descent, type NamedTensor } from "./descent.ts";
 import type { OptimizerStatus, StepReport } from "./events.ts";
 import { LocalCurvature } from "./local.ts";
-import { type CurvatureOptions, isGradientMethod, type Settings, settle } from "./options.ts";
-import { RemoteCurvature } from "./remote.ts";
+import { type CurvatureOptions, type Settings, settle } from "./options.ts";
 import { firstExamples } from "./requests.ts";
-import { ServerLostError, SessionLink } from "./session_link.ts";
-
-/** Steps of one seed before draws of labels would meet those of the next. */
-const DRAWS_PER_SEED = 2 ** 20;
+import { SessionLink } from "./session_link.ts";
+import { sessionRequestOf } from "./session_request.ts";
 
 export class CurvatureOptimizer extends Optimizer {
   /** As TensorFlow.js names kinds of optimizer. */
@@ -80,12 +70,15 @@ export class CurvatureOptimizer extends Optimizer {
     const variables = model.trainableWeights.map((weight) => weight.read() as Variable);
     this.#descent = new Descent(new Map(variables.map((v) => [v.name, v])), this.settings);
     const server = typeof client === "string" ? new CurvdClient(client) : client;
-    this.#link = new SessionLink(server, this.#sessionRequest(), {
+    const { blocks } = this.#capture;
+    const link = new SessionLink(server, sessionRequestOf(this.settings, blocks), {
       lost: (error) => onEvent({ type: "lost", error }),
       back: (facts) => onEvent({ type: "back", ...facts }),
     });
-    this.#curvature = this.#chooseCurvature(server);
-    const { damping } = this.settings;
+    this.#link = link;
+    const { settings } = this;
+    this.#curvature = curvatureOf({ client: server, link, blocks, settings, tell: onEvent });
+    const { damping } = settings;
     this.#damping = typeof damping === "object" ? damping.value : damping ?? null;
   }
 
@@ -112,14 +105,15 @@ export class CurvatureOptimizer extends Optimizer {
     const begun = performance.now();
     const step = this.iterations;
     const learningRate = this.settings.learningRate(step);
-    const lossOf = this.#lossOf(inputs, targets);
+    const lossOf = lossOfBatch(this.model, this.settings, inputs, targets);
     const { loss, gradients, statistics } = this.#differentiate(lossOf, undefined, inputs.shape[0]);
     const captured = performance.now();
     const asked = this.#ask(step, gradients, statistics);
     let answer: Answer | null = null;
     try {
       const [lossBefore] = await loss.data();
-      const penaltyBefore = this.#isReported(step) ? await this.#descent.penalty() : 0;
+      const isTold = isReported(this.settings, step);
+      const penaltyBefore = isTold ? await this.#descent.penalty() : 0;
       answer = await this.#curvature.precondition({ ...asked, learningRate });
       const answered = performance.now();
       this.#descend(step, asked.penalized, answer);
@@ -130,7 +124,7 @@ export class CurvatureOptimizer extends Optimizer {
         capture: captured - begun,
         curvature: answered - captured,
       });
-      if (this.#isReported(step)) await this.#adaptDamping(report, penaltyBefore, lossOf);
+      if (isTold) await this.#adaptDamping(report, lossBefore + penaltyBefore, lossOf);
       this.settings.onEvent({ type: "step", ...report });
       return report;
     } finally {
@@ -239,75 +233,19 @@ export class CurvatureOptimizer extends Optimizer {
     return { method, learningRate, momentum, nesterov, weightDecay, decay, klClip, fisher };
   }
 
-  #sessionRequest(): z.input<typeof SessionRequest> {
-    const { method, damping, statisticsDecay, klClip, session, mode, maxDelay } = this.settings;
-    const { drift: _, ...fields } = session;
-    return {
-      ...fields,
-      method,
-      ...(damping === undefined ? {} : { damping }),
-      decay: statisticsDecay,
-      kl_clip: klClip,
-      refresh: {
-        ...refreshOf(this.settings),
-        mode: mode === "remote" && maxDelay > 0 ? "async" : "sync",
-      },
-      layers: Object.fromEntries(
-        this.#capture.blocks.map(({ name, description, sizes }) =>
-          [name, { ...description, ...sizes }] as const
-        ),
-      ),
-    };
-  }
-
-  #chooseCurvature(client: CurvdClient): Curvature {
-    const { settings } = this;
-    const { blocks } = this.#capture;
-    const [link, tell] = [this.#link, settings.onEvent];
-    if (settings.mode === "auto") {
-      return new AutomaticCurvature({ client, link, blocks, settings, tell });
-    }
-    return settings.mode === "local"
-      ? new LocalCurvature(link, blocks, settings, tell)
-      : new RemoteCurvature(link, blocks, settings, tell);
-  }
-
-  #lossOf(inputs: Tensor, targets: Tensor): () => Scalar {
-    const { loss } = this.settings;
-    if (loss === null) {
-      throw new RangeError("Cannot take a step without a loss: give one to the optimizer");
-    }
-    return () => {
-      const outputs = this.model.apply(inputs, { training: true }) as Tensor;
-      return typeof loss === "function" ? loss(targets, outputs) : loss.loss(targets, outputs);
-    };
-  }
-
   /** A pass over the model, with statistics where these are due. */
   #differentiate(lossOf: () => Scalar, varList?: Variable[], examples?: number) {
-    const { statisticsEvery, statisticsExamples, method } = this.settings;
-    const isDue = this.iterations % statisticsEvery === 0 || this.#curvature.needsStatistics;
+    const { statisticsExamples } = this.settings;
+    const { needsStatistics } = this.#curvature;
     const captured = this.#capture.gradients(lossOf, {
       variables: varList,
-      statistics: isDue && !isGradientMethod(method) ? this.#statisticsRequest() : null,
+      statistics: statisticsDue(this.settings, this.iterations, needsStatistics),
     });
     if (!captured.statistics || !statisticsExamples || examples === undefined) return captured;
     return {
       ...captured,
       statistics: firstExamples(captured.statistics, examples, statisticsExamples),
     };
-  }
-
-  #statisticsRequest(): StatisticsRequest {
-    const { fisher, fisherSamples: samples, loss, seed } = this.settings;
-    if (fisher === "empirical") return { fisher };
-    if (loss === null || typeof loss === "function") {
-      throw new RangeError(
-        `Cannot capture the ${fisher} Fisher without a loss to draw labels from`,
-      );
-    }
-    const draw = seed * DRAWS_PER_SEED + this.iterations + 1; // 0 is no seed to TensorFlow.js
-    return fisher === "sampled" ? { fisher, loss, samples, seed: draw } : { fisher, loss };
   }
 
   /** The gradients of a step, as the curvature takes them. Takes over both. */
@@ -357,12 +295,7 @@ export class CurvatureOptimizer extends Optimizer {
     const answer = curvature.now(ask);
     this.#descend(step, asked.penalized, answer);
     asked.dispose();
-    if (answer) {
-      dispose(answer.updates);
-      if (answer.klFactor !== null && typeof answer.klFactor !== "number") {
-        answer.klFactor.dispose();
-      }
-    }
+    if (answer) disposeAnswer(answer);
     this.incrementIterations();
   }
 
@@ -397,38 +330,18 @@ export class CurvatureOptimizer extends Optimizer {
     };
   }
 
-  /** Whether a step's success is told to the server, for Levenberg–Marquardt damping. */
-  #isReported(step: number): boolean {
-    const { reportEvery } = this.settings;
-    return reportEvery !== null && (step + 1) % reportEvery === 0;
-  }
-
-  /** Reports the loss of the step's batch before and after to the server, which adapts λ. */
+  /** Has λ adapted by what a step brought. */
   async #adaptDamping(
-    { step, loss, predictedChange = 0 }: StepReport,
-    penaltyBefore: number,
+    { step, predictedChange = 0 }: StepReport,
+    lossBefore: number,
     lossOf: () => Scalar,
   ): Promise<void> {
-    const { onLost, onEvent } = this.settings;
-    if (!(predictedChange < 0)) return; // a step along the plain gradient predicts nothing
-    const after = tidy(lossOf);
-    const [lossAfter] = await after.data();
-    after.dispose();
-    const total = lossAfter + await this.#descent.penalty();
-    const report = {
-      loss_before: loss + penaltyBefore,
-      loss_after: Number.isFinite(total) ? total : null,
-      predicted_change: predictedChange,
-    };
-    const key = newKey();
-    try {
-      const answer = await this.#link.run((session) => session.reports(report, { key }), onLost);
-      const damping = answer.damping as number;
-      this.#damping = damping;
-      onEvent({ type: "damping", step, damping });
-    } catch (error) {
-      if (!(error instanceof ServerLostError)) throw error; // lost: λ stays as it is
-    }
+    const penalty = () => this.#descent.penalty();
+    const outcome = { lossBefore, predictedChange, lossOf, penalty };
+    const damping = await adaptedDamping(this.#link, this.settings, outcome);
+    if (damping === null) return;
+    this.#damping = damping;
+    this.settings.onEvent({ type: "damping", step, damping });
   }
 }
 

@@ -190,9 +190,8 @@ function expectTogether(settings: Settings, options: CurvatureOptions, isRemoteO
   };
   if (damping === undefined && method !== "soap") refuse("damping is needed");
   if (mode === "local" && isRemoteOnly) {
-    refuse(
-      `mode local cannot apply ${stepSize ?? session(settings) ?? method}: only the server can`,
-    );
+    const scalings = settings.session.scalings && `scalings ${settings.session.scalings}`;
+    refuse(`mode local cannot apply ${stepSize ?? scalings ?? method}: only the server can`);
   }
   if (typeof loss === "function" && fisher !== "empirical" && !isGradientMethod(method)) {
     refuse(
@@ -229,9 +228,6 @@ function expectTogether(settings: Settings, options: CurvatureOptions, isRemoteO
   }
   if (options.maxDelay && !settings.asynchronous) refuse("maxDelay is of asynchronous training");
 }
-
-const session = ({ session }: Settings) =>
-  session.scalings === "batch_gradient" ? "scalings batch_gradient" : undefined;
 
 /** Methods that take no statistics. */
 export function isGradientMethod(method: SessionMethodName): boolean {
