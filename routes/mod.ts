@@ -4,7 +4,6 @@
  * @module
  */
 import { Hono } from "hono";
-import { requestId } from "hono/request-id";
 import { Admission } from "@/admission/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import { Metrics } from "@/observe/mod.ts";
@@ -30,6 +29,7 @@ import { countRequests, metricsHandler } from "./metrics.ts";
 import { onError } from "./problem.ts";
 import { answerProblemKind } from "./problem_kinds.ts";
 import { securityHeaders } from "./security_headers.ts";
+import { identify } from "./request_id.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { type CallServices, handlerOf } from "./stateless.ts";
 import { traceRequests } from "./tracing.ts";
@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.notFound(({ req }) => {
     throw new CurvdError("not-found", `There is no ${req.path}; see /docs for what there is`);
   });
-  app.use(requestId());
+  app.use(identify);
   app.use(traceRequests);
   app.use(accessLog);
   app.use(countRequests(metrics));
