@@ -53,6 +53,7 @@ try {
 } finally {
   await server.stop();
 }
+if (options.isQuick) console.log("A smoke run: all of it works; its figures say nothing.");
 if (studies.length > 0) await save(studies);
 Deno.exit(isWhole ? 0 : 3);
 

@@ -79,8 +79,8 @@ export async function study(
   const { seeds } = options;
   const task = await taskOf(PROBLEMS[problem], BATCH_SIZE, JUDGED);
   const stepsAnEpoch = Math.floor(task.training.count / BATCH_SIZE);
-  const steps = Math.max(2, Math.round(options.epochs * stepsAnEpoch));
-  const tuningSteps = Math.max(2, Math.round(options.tuningEpochs * stepsAnEpoch));
+  const steps = Math.max(2, Math.round(options.epochs[problem] * stepsAnEpoch));
+  const tuningSteps = Math.max(2, Math.round(options.tuningEpochs[problem] * stepsAnEpoch));
   const trained = (method: Method, candidate: Candidate, seed: number, target?: number) => {
     const total = seed === TUNING_SEED ? tuningSteps : steps;
     const markEvery = Math.max(1, Math.round(total / MARKS));
