@@ -20,7 +20,8 @@ export function debtOf(context: HostContext, live: Live): (() => Promise<void>) 
 /** One slice of a refresh beside the steps; the last installs it. A failure is told, and the old preconditioner stays. */
 async function advance(context: HostContext, live: Live): Promise<void> {
   const { device, journal, emit } = context;
-  const refresher = live.refresher!;
+  const { refresher } = live;
+  if (!refresher) return; // a refresh that was asked for has come before it
   let state = live.state;
   try {
     const made = await device(async () => {

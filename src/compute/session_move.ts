@@ -58,6 +58,10 @@ export async function move(
     const store_ms = performance.now() - begun;
     install(live, state);
     residents.add(live);
+    if (made.answer.isRefreshed && live.refresher) {
+      live.refresher.dispose(); // what is under way is of older averages
+      live.refresher = null;
+    }
     if (made.answer.isDue && !live.refresher && mayDefer) {
       live.refresher = Refresher.begin(engine, live.identity, live.state);
     }
