@@ -40,7 +40,7 @@ async function start(): Promise<void> {
       drawCurves(standing);
       if (standing.version > version && standing.session) {
         version = standing.version;
-        void drawSpectra(standing.session, settings.key);
+        await drawSpectra(standing.session, settings.key); // before the race may end the session
       }
       await nextTurn();
     }, running.signal);
