@@ -96,6 +96,7 @@ class ComputeClient implements Compute {
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
       switch (data.type) {
         case "ready":
+          if (this.#worker !== worker) return; // lost while it opened: another takes its place
           isOpen = true;
           this.offer = data.offer;
           this.#isReady = true;

@@ -114,3 +114,20 @@ Deno.test("close() ends a Worker that does not finish, when its time is over", a
   await rejects(hanging, { code: "draining" });
   await closed;
 });
+
+Deno.test("a Worker that was lost while it opened is not taken for ready", async () => {
+  const names = ["first", "lost while it opens", "third"];
+  const opened: string[] = [];
+  const open = () => {
+    const name = names[opened.length];
+    opened.push(name);
+    const url = new URL("./stub_worker.ts", import.meta.url);
+    return new Worker(url, { type: "module", name });
+  };
+  const compute = await startCompute(SETTINGS, { open });
+  await rejects(compute.call("inverses", { order: "lose" }), { code: "device-lost" });
+  await becomesReady(compute);
+  deepEqual(opened, names, "it was ready before the third had opened");
+  deepEqual(await compute.call("inverses", { order: "echo" }), { order: "echo" });
+  await compute.close();
+});

@@ -22,6 +22,10 @@ scope.addEventListener("message", ({ data }: MessageEvent<ToWorker>) => {
         const error = { code: "unsupported", message: "no such library", facts: {} } as const;
         return post({ type: "failed", error });
       }
+      if (self.name === "lost while it opens") {
+        post({ type: "lost", reason: "the GPU fell off" });
+        setTimeout(() => post({ type: "stopped" }));
+      }
       return post({ type: "ready", facts: FACTS, offer: { calls: ["inverses"], methods: [] } });
     }
     case "device":
