@@ -161,34 +161,44 @@ function ordered(M: Stack, Q: Stack): { Q: Stack; order: Tensor2D } {
 }
 
 /**
- * `qr(M Q).Q` of each pair, by CholeskyQR twice on columns of unit length.
+ * `qr(M Q).Q` of each pair, by shifted CholeskyQR on columns of unit length: `XᵀX + sI = L Lᵀ`, `X ← X L⁻ᵀ`.
  *
- * Near an eigenbasis the columns of `M Q` are nearly orthogonal and differ in length alone, which the scaling takes away:
- * so the Gram matrix is well conditioned in float32. A little of Q is added, `(M + δI) Q`, which has the same eigenvectors:
- * columns in the null space of M would otherwise be rounding errors alone.
+ * Near an eigenbasis the columns of `M Q` are nearly orthogonal and differ in length alone, which the scaling takes away. Far from
+ * one, or where M has a null space, they are nearly dependent: a shift above the rounding of the Gram matrix keeps its
+ * factorization alive, and every round lifts singular values below √s by 1/√s, from rounding to 1 in three. The last rounds
+ * need no shift. A little of Q is added, `(M + δI) Q`, which has the same eigenvectors, so that no column is zero.
+ *
+ * Source: Fukaya et al. 2020, arXiv:1809.11085.
  */
 async function orthonormalized(
   linalg: LinearAlgebra,
   pairs: readonly { name: string; matrix: Stack; Q: Stack }[],
 ): Promise<Stack[]> {
-  const SHIFT = 2 ** -20;
+  const DELTA = 2 ** -20;
   let columns = pairs.map(({ matrix, Q }) =>
     tidy(() => {
-      const shift = mul<Tensor1D>(trace(matrix), SHIFT / matrix.shape[1]);
-      return unitColumns(matMul(addDiagonal(matrix, shift), Q));
+      const delta = mul<Tensor1D>(trace(matrix), DELTA / matrix.shape[1]);
+      return unitColumns(matMul(addDiagonal(matrix, delta), Q));
     })
   );
-  for (let round = 0; round < 2; round++) {
+  for (let round = 0; round < SHIFTED_ROUNDS + PLAIN_ROUNDS; round++) {
     const grams = columns.map((X) => gram(X, 1));
+    const shiftOf = ({ shape: [, d] }: Stack) => round < SHIFTED_ROUNDS ? leastShift(d) : 0;
     const whitened = await linalg.whiten(
-      grams.map((matrix, i) => ({ name: pairs[i].name, matrix, shift: 0 })),
+      grams.map((matrix, i) => ({ name: pairs[i].name, matrix, shift: shiftOf(matrix) })),
     );
-    // XᵀX = L Lᵀ, so that X L⁻ᵀ has orthonormal columns
     const next = columns.map((X, i) => matMul(X, whitened[i].whitener, false, true) as Stack);
     dispose([columns, grams, whitened.map(({ whitener }) => whitener)] as TensorContainer);
     columns = next;
   }
   return columns;
+}
+
+const SHIFTED_ROUNDS = 4, PLAIN_ROUNDS = 2;
+
+/** s for a Gram matrix with 1 on its diagonal: above its rounding, of which d·2⁻²⁴ is the most. */
+function leastShift(d: number): number {
+  return 2 ** -16 + 4 * d * 2 ** -24;
 }
 
 function unitColumns(X: Tensor3D): Stack {
