@@ -100,7 +100,7 @@ Deno.test({
 });
 
 const typescript = examples("ts");
-equal(typescript.length, 2);
+equal(typescript.length, 3);
 for (const [index, { source, then }] of typescript.entries()) {
   Deno.test(`TypeScript example ${index + 1} type-checks and prints what is printed under it`, async () => {
     const args = ["run", "--check", "--no-prompt", "--allow-net=127.0.0.1", "--ext=ts", "-"];

@@ -1,5 +1,5 @@
 /** The README's web pages train in a real browser, from another origin than the server's. */
-import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { startServer } from "@/training/mod.ts";
 import { CHROMIUM, openChromium } from "../support/chromium.ts";
 
@@ -8,6 +8,7 @@ const PRINTED_URL = "http://127.0.0.1:5322";
 
 const readme = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
 const pages = [...readme.matchAll(/^```html\n(.*?)^```$/gms)].map(([, source]) => source);
+equal(pages.length, 1);
 if (CHROMIUM === undefined) console.warn("NOT TESTED: the README's pages; there is no Chromium");
 
 for (const [index, source] of pages.entries()) {
