@@ -48,13 +48,14 @@ Deno.test({
     const compute = await startCompute({ engine: "cpu", blas: "auto" }, { store });
     const turns: TurnFacts[] = [];
     compute.observe({ turn: (turn) => turns.push(turn) });
-    const steps = async (name: string, seed: number) => {
-      const request = validate(StepsRequest, step(seed)) as Document;
-      const { layers } = await compute.session({ call: "steps", session: name, request });
-      return layers;
-    };
-    const inverted = async (seed: number) =>
-      (await compute.call("inverses", inverses(seed))).layers;
+    const steps = async (name: string, request: Document) =>
+      (await compute.session({ call: "steps", session: name, request })).layers;
+    const inverted = async (request: Document) => (await compute.call("inverses", request)).layers;
+    /** Made before they are sent, so that those sent together come together. */
+    const requests = () => ({
+      steps: names.map((_, at) => validate(StepsRequest, step(10 * at)) as Document),
+      inverses: [1, 2, 3, 4, 5, 6, 7, 8].map(inverses),
+    });
     const names = ["a", "b", "c", "d"];
     const open = (suffix: string) =>
       Promise.all(names.map((name) =>
@@ -66,14 +67,18 @@ Deno.test({
     try {
       await open("1");
       const alone: unknown[] = [];
-      for (const [at, name] of names.entries()) alone.push(await steps(`${name}1`, 10 * at));
-      for (let seed = 1; seed <= 8; seed++) alone.push(await inverted(seed));
+      const first = requests();
+      for (const [at, name] of names.entries()) {
+        alone.push(await steps(`${name}1`, first.steps[at]));
+      }
+      for (const request of first.inverses) alone.push(await inverted(request));
       ok(turns.every(({ works }) => works === 1));
 
       await open("2");
+      const second = requests();
       const together = await Promise.all([
-        ...names.map((name, at) => steps(`${name}2`, 10 * at)),
-        ...[1, 2, 3, 4, 5, 6, 7, 8].map(inverted),
+        ...names.map((name, at) => steps(`${name}2`, second.steps[at])),
+        ...second.inverses.map(inverted),
       ]);
       deepEqual(together, alone);
       ok(Math.max(...turns.map(({ works }) => works)) >= 4, JSON.stringify(turns));
