@@ -200,7 +200,7 @@ Deno.test("an upload that breaks off is no bug of the server", async () => {
 });
 
 Deno.test("an unknown path is refused with 404", async () => {
-  for (const path of ["/v1/nothing", "/v2/inverses", "/v1/inverses/x", "/problems/nothing"]) {
+  for (const path of ["/v1/nothing", "/v3/inverses", "/v1/inverses/x", "/problems/nothing"]) {
     await expectProblem(await appWith().request(path), { status: 404, code: "not-found" });
   }
 });
