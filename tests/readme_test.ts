@@ -5,6 +5,7 @@ import { startServer } from "../src/training/server.ts";
 import { MAX_DAMPINGS, MAX_LAYERS } from "../src/wire/schema.ts";
 import { MAX_NUMBERS } from "../src/wire/json_limits.ts";
 import { MAX_HEADER_BYTES } from "../src/wire/safetensors.ts";
+import { PYTHON, pythonHas } from "./support/python.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** The address in the examples; only this is replaced. */
@@ -84,19 +85,14 @@ for (const [index, { source, then }] of curls.entries()) {
 
 const python = examples("python");
 equal(python.length, 1);
-const { success: hasPython } = await new Deno.Command("python3", {
-  args: ["-c", "import numpy, requests, safetensors"],
-  stderr: "null",
-}).output().catch(() => ({ success: false }));
-if (!hasPython) {
-  console.warn(
-    "NOT TESTED: the README's Python example; python3 has no numpy, requests, safetensors",
-  );
-}
+const hasPython = await pythonHas(
+  ["numpy", "requests", "safetensors"],
+  "the README's Python example",
+);
 Deno.test({
   name: "the Python example prints what is printed under it",
   ignore: !hasPython,
-  fn: async () => equal(await run("python3", ["-"], python[0].source), python[0].then.text),
+  fn: async () => equal(await run(PYTHON, ["-"], python[0].source), python[0].then.text),
 });
 
 const typescript = examples("ts");

@@ -288,8 +288,11 @@ export const SessionsAnswer = z.strictObject({
 
 export const ChangeAnswer = z.looseObject(changed).meta({ id: "ChangeAnswer" });
 
-export const DeletedAnswer = z.strictObject({ id: SessionId, deleted: z.literal(true) })
-  .meta({ id: "DeletedAnswer" });
+export const DeletedAnswer = z.strictObject({
+  id: SessionId,
+  deleted: z.literal(true),
+  replayed: changed.replayed,
+}).meta({ id: "DeletedAnswer" });
 
 export const SessionUpdatesAnswer = z.looseObject({
   ...changed,

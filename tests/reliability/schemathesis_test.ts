@@ -4,8 +4,9 @@
  */
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { bugsIn, startServerProcess } from "../../bench/reliability/server_process.ts";
+import { PYTHON, pythonHas } from "../support/python.ts";
 
-const PYTHON = new URL("./python", import.meta.url).pathname;
+const SCRIPTS = new URL("./python", import.meta.url).pathname;
 const SECONDS = 100;
 const CHECKS = [
   "not_a_server_error",
@@ -20,13 +21,10 @@ const CHECKS = [
   "use_after_free",
 ];
 
-const { success: hasSchemathesis } = await new Deno.Command("python3", {
-  args: ["-c", "import schemathesis, safetensors, numpy"],
-  stderr: "null",
-}).output().catch(() => ({ success: false }));
-if (!hasSchemathesis) {
-  console.warn("NOT TESTED: the reference by schemathesis; python3 has no schemathesis");
-}
+const hasSchemathesis = await pythonHas(
+  ["schemathesis", "safetensors", "numpy"],
+  "the reference by schemathesis",
+);
 
 Deno.test({
   name: "every answer to made-up requests is in the served reference, and none is a 5xx",
@@ -34,9 +32,9 @@ Deno.test({
   fn: async () => {
     const server = await startServerProcess({ CURVD_DATA: ":memory:" });
     const folder = await Deno.makeTempDir();
-    const { code, stdout } = await new Deno.Command("python3", {
+    const { code, stdout } = await new Deno.Command(PYTHON, {
       args: [
-        ...["-m", "schemathesis.cli", `--config-file=${PYTHON}/schemathesis.toml`],
+        ...["-m", "schemathesis.cli", `--config-file=${SCRIPTS}/schemathesis.toml`],
         ...["run", `${server.url}/openapi.json`, "--no-color"],
         ...["--checks", CHECKS.join(), "--max-time", `${SECONDS}`, "--seed", "20261121"],
         ...["--exclude-path-regex", "/events$"], // an answer that does not end
@@ -46,7 +44,7 @@ Deno.test({
       cwd: folder,
       env: {
         SCHEMATHESIS_HOOKS: "schemathesis_hooks",
-        PYTHONPATH: PYTHON,
+        PYTHONPATH: SCRIPTS,
       },
     }).output();
     const printed = new TextDecoder().decode(stdout);

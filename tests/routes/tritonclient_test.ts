@@ -1,21 +1,18 @@
 /** The real tritonclient of PyPI against a real server. */
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { startServer } from "../../src/training/server.ts";
+import { PYTHON, pythonHas } from "../support/python.ts";
 
 const SCRIPT = new URL("./python/tritonclient_calls.py", import.meta.url).pathname;
 
-const { success: hasClient } = await new Deno.Command("python3", {
-  args: ["-c", "import tritonclient.http"],
-  stderr: "null",
-}).output().catch(() => ({ success: false }));
-if (!hasClient) console.warn("NOT TESTED: tritonclient against /v2; python3 has no tritonclient");
+const hasClient = await pythonHas(["tritonclient.http"], "tritonclient against /v2");
 
 Deno.test({
   name: "tritonclient sends tensors, parameters and deadlines, and reads answers and refusals",
   ignore: !hasClient,
   fn: async () => {
     const server = await startServer();
-    const { code, stdout, stderr } = await new Deno.Command("python3", {
+    const { code, stdout, stderr } = await new Deno.Command(PYTHON, {
       args: [SCRIPT, new URL(server.url).host],
       stdout: "piped",
       stderr: "piped",

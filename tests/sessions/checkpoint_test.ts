@@ -10,6 +10,7 @@ import {
 } from "@/wire/mod.ts";
 import { cpuTest, type EngineTest } from "../support/cpu.ts";
 import { distance } from "../support/dense.ts";
+import { PYTHON, pythonHas } from "../support/python.ts";
 import { joined } from "../wire/bytes.ts";
 import { DAMPING, LAYERS, layersFor } from "./batches.ts";
 import { type Client, tensorIn, withSessions } from "./support.ts";
@@ -56,27 +57,9 @@ a = tensors["fc1.average.A"]
 print(a.shape, repr(float(a.sum(dtype="float64"))), sorted(tensors)[0])
 `;
 
-/** Python with numpy and safetensors, or null. */
-async function python(): Promise<string | null> {
-  for (const name of ["python3", "python"]) {
-    try {
-      const args = ["-c", "import numpy, safetensors.numpy"];
-      const { success } = await new Deno.Command(name, { args, stderr: "null" }).output();
-      if (success) return name;
-    } catch { /* not installed */ }
-  }
-  return null;
-}
+const hasPython = await pythonHas(["numpy", "safetensors.numpy"], "checkpoints in Python");
 
-const interpreter = await python();
-if (interpreter === null) {
-  console.log(
-    "no python3 with numpy and safetensors here: its reading of checkpoints is not tested",
-  );
-}
-
-/** Loud above where it cannot be. */
-const pythonTest: EngineTest = interpreter === null ? () => {} : cpuTest;
+const pythonTest: EngineTest = hasPython ? cpuTest : () => {};
 
 pythonTest(
   "Python's safetensors reads a checkpoint, and what it writes goes on as a session",
@@ -85,7 +68,7 @@ pythonTest(
       const folder = await Deno.makeTempDir();
       const [source, target] = [`${folder}/out.safetensors`, `${folder}/in.safetensors`];
       await Deno.writeFile(source, file);
-      const { stdout, stderr, success } = await new Deno.Command(interpreter!, {
+      const { stdout, stderr, success } = await new Deno.Command(PYTHON, {
         args: ["-c", READ_AND_WRITE, source, target],
       }).output();
       ok(success, new TextDecoder().decode(stderr));
