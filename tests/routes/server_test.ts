@@ -6,6 +6,7 @@ import {
   ok,
   strictEqual as equal,
 } from "node:assert/strict";
+import "../../src/page/bundle.ts"; // makes the scripts that the page at / loads
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { decodeSafetensors, DeviceAnswer, MethodsAnswer, validate } from "../../src/wire/mod.ts";
 import { createApp } from "../../routes/mod.ts";
