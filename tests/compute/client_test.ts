@@ -70,7 +70,7 @@ Deno.test("aborting rejects at once and tells the Worker", () =>
     const hanging = compute.call("inverses", { order: "hang" }, { signal: leaving.signal });
     leaving.abort();
     await rejects(hanging, { code: "aborted" });
-    equal((await compute.device()).memory.tensors, 1, "the stub counts the aborts it was told");
+    equal((await compute.device()).memory.tensors, 1, "this Worker counts the aborts it was told");
     await rejects(compute.call("inverses", { order: "echo" }, { signal: leaving.signal }), {
       code: "aborted",
     });

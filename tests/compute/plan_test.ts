@@ -2,7 +2,7 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { memory, type Tensor } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
-import { type Document, encodeDocument, PLAIN_OUTPUT } from "@/wire/mod.ts";
+import { type Document, encodeDocument, PLAIN_OUTPUT, SESSION_METHODS } from "@/wire/mod.ts";
 import { withSessions } from "../sessions/support.ts";
 import { call, type RequestLayer } from "../support/calls.ts";
 import { cpuTest } from "../support/cpu.ts";
@@ -31,23 +31,6 @@ const MODELS: Record<string, Model> = {
     },
   },
 };
-
-const METHODS = [
-  "kfac",
-  "ekfac",
-  "kpsvd",
-  "deflation",
-  "lanczos",
-  "kfac_corrected",
-  "tkfac",
-  "tekfac",
-  "kfac_tridiagonal",
-  "kfac_two_level",
-  "mbf",
-  "foof",
-  "shampoo",
-  "soap",
-];
 
 const TENSORS = ["inputs", "output_gradients", "gradient", "bias_gradient"];
 const GRADIENTS = ["gradient", "bias_gradient"];
@@ -118,7 +101,7 @@ for (const [kind, model] of Object.entries(MODELS)) {
   cpuTest(
     `a plan ${kind} is within 15 % of what a session of each method takes`,
     async (engine) => {
-      for (const method of METHODS) {
+      for (const method of SESSION_METHODS) {
         if (method === "kfac_tridiagonal" && kind === "of a convolution") continue;
         const { session, device, wire, plan } = await taken(engine, method, model);
         const { bytes, fits } = plan as unknown as {

@@ -7,7 +7,7 @@ const post = (message: FromWorker, transfer: ArrayBuffer[] = []) =>
   scope.postMessage(message, transfer);
 const FACTS = {
   engine: "cpu",
-  reason: "stub",
+  reason: "a test's Worker",
   adapter: null,
   limits: {},
   features: [],

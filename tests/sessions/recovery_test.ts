@@ -1,29 +1,12 @@
 /** What a killed server has when it starts again. */
 import { strictEqual as equal } from "node:assert/strict";
-import type { WireTensor } from "@/wire/mod.ts";
+import { SESSION_METHODS, type WireTensor } from "@/wire/mod.ts";
 import { cpuTest } from "../support/cpu.ts";
 import { distance } from "../support/dense.ts";
 import { DAMPING, DECAY, LAYERS, layersFor } from "./batches.ts";
 import { tensorIn, withSessions } from "./support.ts";
 
-const ALL_METHODS = [
-  "kfac",
-  "ekfac",
-  "kpsvd",
-  "deflation",
-  "lanczos",
-  "kfac_corrected",
-  "tkfac",
-  "tekfac",
-  "kfac_tridiagonal",
-  "kfac_two_level",
-  "mbf",
-  "foof",
-  "shampoo",
-  "soap",
-];
-
-for (const method of ALL_METHODS) {
+for (const method of SESSION_METHODS) {
   cpuTest(
     `a killed server of ${method} goes on where it was, from its log and from a snapshot`,
     (engine) =>
