@@ -70,14 +70,21 @@ Deno.test("with its flags a process can read, write, reach and start nothing els
   await Deno.remove(data, { recursive: true });
 });
 
-Deno.test("no Worker has the rights of the thread that starts it: one has FFI, one the store, one none", () => {
-  const rights = ["compute/client.ts", "sessions/store_process.ts", "wire/codec.ts"].map((file) => {
+Deno.test("no Worker has the rights of the thread that starts it: two have FFI, one the store, one none", () => {
+  const files = [
+    "compute/client.ts",
+    "linalg/crew/helper.ts",
+    "sessions/store_process.ts",
+    "wire/codec.ts",
+  ];
+  const rights = files.map((file) => {
     const source = Deno.readTextFileSync(new URL(`src/${file}`, ROOT));
     equal(source.match(/new Worker\(/g)?.length, 1, file);
     return /new Worker\([^;]*deno: \{ permissions: (.*) \},?.*\n/.exec(source)?.[1];
   });
   deepEqual(rights, [
-    '{ ffi: "inherit" }',
+    '{ ffi: "inherit", read: [new URL("../", import.meta.url)] }',
+    'blas === null ? "none" : { ffi: "inherit" }',
     'isMemory ? "none" : { read: [folder], write: [folder] }',
     '"none"',
   ]);

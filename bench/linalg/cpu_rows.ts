@@ -5,6 +5,7 @@
  */
 import { dispose } from "@tensorflow/tfjs-core";
 import { type Engine, openEngine } from "@/engine/mod.ts";
+import { startHelpers } from "@/linalg/mod.ts";
 import { type Contender, contest, here } from "./contest.ts";
 import { factor } from "./matrices.ts";
 import type { Peer } from "./peer.ts";
@@ -26,6 +27,7 @@ export async function* cpuRows(
 ): AsyncGenerator<Row> {
   const engine = await openEngine({ engine: "cpu", blas: "auto" });
   if (engine.facts.blas === null) throw new Error("Cannot bench the cpu engine: no BLAS was found");
+  await startHelpers(engine);
   for (const work of works) {
     yield await rowOf(engine, "eigh", work, peers);
     yield await rowOf(engine, "inverse", work, peers);

@@ -35,7 +35,8 @@ export type OpenWorker = () => Worker;
 function openComputeWorker(): Worker {
   return new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
-    deno: { permissions: { ffi: "inherit" } }, // for the BLAS; neither files nor network
+    // for the BLAS, and to start its helpers from their sources: no other files, no network
+    deno: { permissions: { ffi: "inherit", read: [new URL("../", import.meta.url)] } },
   });
 }
 

@@ -14,6 +14,7 @@ import { type Engine, openEngine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import { configureLog, faultOf, log } from "@/log.ts";
 import { buffersOf } from "@/wire/mod.ts";
+import { startHelpers } from "@/linalg/mod.ts";
 import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
@@ -21,6 +22,8 @@ import { SessionHost } from "./session_host.ts";
 import { DeviceTurns } from "./device_turns.ts";
 
 let engine: Engine;
+/** Ends the threads that help the engine. */
+let stopHelpers: () => void = () => {};
 /** Calls that were taken and not answered, by their ids: aborted where nobody waits for them any more. */
 const pending = new Map<number, AbortController>();
 /** The device is one; who waits for it at the same time shares a turn. */
@@ -84,6 +87,7 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
   if (settings.log) configureLog(settings.log);
   try {
     engine = await openEngine(settings);
+    stopHelpers = await startHelpers(engine);
     if (store) {
       host = new SessionHost({
         engine,
@@ -189,6 +193,7 @@ async function lose(reason: string): Promise<void> {
   send({ type: "lost", reason });
   for (const leaving of pending.values()) leaving.abort();
   await device.alone(() => Promise.resolve());
+  stopHelpers();
   send({ type: "stopped" });
   self.close();
 }
@@ -196,6 +201,7 @@ async function lose(reason: string): Promise<void> {
 async function stop(): Promise<void> {
   clearInterval(housekeeping);
   await host?.close().catch(report);
+  stopHelpers();
   await engine?.close();
   send({ type: "stopped" });
   self.close();

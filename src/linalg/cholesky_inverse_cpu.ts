@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mirrorLower } from "@/engine/mod.ts";
+import { mirrorLower } from "@/engine/host.ts";
 import { isInverseGood } from "./bounds.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
 import { hasNoEigenvalueBelow, invertInFloat64 } from "./float64_cpu.ts";

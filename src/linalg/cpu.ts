@@ -1,23 +1,13 @@
 /**
  * The linear algebra of the cpu engine: every matrix of every problem for itself, judged at once.
  *
- * Small matrices run side by side and large ones alone with all cores; the BLAS's thread gate sees to it, so here all are
- * simply started. No result depends on what else was in the list.
+ * The engine's crew decides which run side by side and on which threads. No result depends on what else was in the list.
  *
  * @module
  */
-import {
-  type Scalar,
-  type Tensor,
-  type Tensor1D,
-  tensor2d,
-  type Tensor3D,
-  tensor3d,
-} from "@tensorflow/tfjs-core";
-import { CpuEngine, type Engine, type Float64, float64Within, type Lane } from "@/engine/mod.ts";
-import { invert } from "./cholesky_inverse_cpu.ts";
-import { decompose } from "./eigh_cpu.ts";
-import { invertRoot } from "./inverse_root_cpu.ts";
+import { type Scalar, type Tensor, tensor2d, type Tensor3D, tensor3d } from "@tensorflow/tfjs-core";
+import type { Engine, Float64 } from "@/engine/mod.ts";
+import { type Crew, crewOf, type Operation, type Solutions } from "./crew/mod.ts";
 import type {
   EighProblem,
   EighResult,
@@ -31,34 +21,33 @@ import type {
   WhitenerResult,
 } from "./linear_algebra.ts";
 import type { WorkOptions } from "./sitting.ts";
-import type { Host, HostMatrix, ShiftedMatrix, Solved } from "./solver_cpu.ts";
-import { whiten } from "./whiten_cpu.ts";
+import type { HostMatrix, Solved } from "./solver_cpu.ts";
+
+type AnyProblem = SymmetricProblem & Partial<ShiftedProblem> & { readonly root?: number };
 
 export class CpuLinearAlgebra implements LinearAlgebra {
   readonly verifyFully: boolean;
   readonly float64: Float64;
-  readonly #host: Omit<Host, "lane">;
+  readonly #crew: Crew;
 
   constructor(private readonly engine: Engine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
     this.float64 = engine.float64;
-    const blas = engine instanceof CpuEngine ? engine.blas : null;
-    const float64 = blas === null ? engine.float64 : float64Within(blas);
-    this.#host = { blas, float64, verifyFully };
+    this.#crew = crewOf(engine);
   }
 
   async choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
-    const solved = await this.#shifted(problems, invert);
-    return solved.map(({ stack, reports }) => ({ inverse: stack, reports }));
+    const solved = await this.#everyMatrix("inverse", problems);
+    return stacked(problems, solved).map(({ stack, reports }) => ({ inverse: stack, reports }));
   }
 
   async whiten(problems: readonly ShiftedProblem[]): Promise<WhitenerResult[]> {
-    const solved = await this.#shifted(problems, whiten);
-    return solved.map(({ stack, reports }) => ({ whitener: stack, reports }));
+    const solved = await this.#everyMatrix("whitener", problems);
+    return stacked(problems, solved).map(({ stack, reports }) => ({ whitener: stack, reports }));
   }
 
   async eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
-    const solved = await this.#everyMatrix(problems, decompose);
+    const solved = await this.#everyMatrix("eigh", problems);
     return problems.map(({ matrix: { shape: [b, d] } }, at) => ({
       vectors: stackOf(solved[at].map(({ vectors }) => vectors), d),
       values: tensor2d(joined(solved[at].map(({ values }) => values)), [b, d]),
@@ -67,14 +56,8 @@ export class CpuLinearAlgebra implements LinearAlgebra {
   }
 
   async inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
-    const solved = await this.#everyMatrix(
-      problems,
-      (host, matrix, { shift, root }) => invertRoot(host, { ...matrix, shift, root }),
-    );
-    return problems.map(({ matrix }, at) => ({
-      root: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
-      reports: solved[at].map(({ report }) => report),
-    }));
+    const solved = await this.#everyMatrix("root", problems);
+    return stacked(problems, solved).map(({ stack, reports }) => ({ root: stack, reports }));
   }
 
   read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
@@ -90,35 +73,31 @@ export class CpuLinearAlgebra implements LinearAlgebra {
    * Solves every matrix of every problem, each with the threads that belong to its size. All are waited for, also when one
    * is refused: the libraries are then at rest, no tensor was made, and the refusal is the first in the order of the list.
    */
-  #everyMatrix<P extends SymmetricProblem, R>(
-    problems: readonly P[],
-    solve: (host: Host, matrix: HostMatrix, problem: P, index: number, at: number) => Promise<R>,
-  ): Promise<R[][]> {
-    const { blas } = this.#host;
-    return allOf(problems.map((problem, index) =>
-      allOf(
-        matricesOf(problem).map((matrix, at) => {
-          const work = (lane: Lane) => solve({ ...this.#host, lane }, matrix, problem, index, at);
-          return blas === null ? work("here") : blas.during(matrix.d, work);
-        }),
-      )
-    ));
-  }
-
-  async #shifted(
-    problems: readonly ShiftedProblem[],
-    solve: (host: Host, matrix: ShiftedMatrix) => Promise<Solved>,
-  ): Promise<{ stack: Tensor3D; reports: Report[] }[]> {
-    const shifts = await Promise.all(problems.map(shiftsOf));
-    const solved = await this.#everyMatrix(
-      problems,
-      (host, matrix, _, problem, at) => solve(host, { ...matrix, shift: shifts[problem][at] }),
-    );
-    return problems.map(({ matrix }, at) => ({
-      stack: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
-      reports: solved[at].map(({ report }) => report),
+  #everyMatrix<O extends Operation>(
+    operation: O,
+    problems: readonly AnyProblem[],
+  ): Promise<Solutions[O][][]> {
+    const { verifyFully } = this;
+    return allOf(problems.map((problem) => {
+      const shifts = shiftsOf(problem);
+      const { root = 1 } = problem;
+      return allOf(
+        matricesOf(problem).map((matrix, at) =>
+          this.#crew.solve({ operation, matrix, shift: shifts[at], root, verifyFully })
+        ),
+      );
     }));
   }
+}
+
+function stacked(
+  problems: readonly SymmetricProblem[],
+  solved: readonly (readonly Solved[])[],
+): { stack: Tensor3D; reports: Report[] }[] {
+  return problems.map(({ matrix }, at) => ({
+    stack: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
+    reports: solved[at].map(({ report }) => report),
+  }));
 }
 
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
@@ -141,9 +120,10 @@ function matricesOf({ name, matrix, negativeTolerance }: SymmetricProblem): Host
   }));
 }
 
-async function shiftsOf({ matrix, shift }: ShiftedProblem): Promise<number[]> {
+/** One for each matrix; 0 where nothing is added. */
+function shiftsOf({ matrix, shift = 0 }: AnyProblem): number[] {
   if (typeof shift === "number") return Array<number>(matrix.shape[0]).fill(shift);
-  return [...await (shift as Tensor1D).data()];
+  return [...shift.dataSync<"float32">()];
 }
 
 /** `[b, d, d]`; a single matrix becomes the tensor's memory. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Float64 } from "@/engine/mod.ts";
+import type { Float64 } from "@/engine/host.ts";
 
 type Dense = Float32Array | Float64Array;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Blas, Lane } from "@/engine/mod.ts";
+import type { Blas, Lane } from "@/engine/host.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
 import { apply, inverseResidual, spectralNorm } from "./probes.ts";
 import { prepare } from "./scaling_cpu.ts";

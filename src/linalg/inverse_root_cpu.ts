@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mirrorLower } from "@/engine/mod.ts";
+import { mirrorLower } from "@/engine/host.ts";
 import { isRootGood } from "./bounds.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
 import { judgeInverse } from "./probes_cpu.ts";

@@ -16,6 +16,7 @@ export type {
   SymmetricProblem,
   WhitenerResult,
 } from "./linear_algebra.ts";
+export { startHelpers } from "./crew/mod.ts";
 export * from "./matrix.ts";
 export { inSharedScope } from "./scope.ts";
 export { type PencilProblem, type PencilResult, simultaneousDiagonalization } from "./pencil.ts";

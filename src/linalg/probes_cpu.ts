@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Blas } from "@/engine/mod.ts";
+import type { Blas } from "@/engine/host.ts";
 import { PROBES, sign } from "./probes.ts";
 
 type Values = Float32Array<ArrayBuffer>;

@@ -10,7 +10,7 @@
  * @module
  */
 import { CurvdError } from "@/errors.ts";
-import type { FailedPivot, Float64 } from "@/engine/mod.ts";
+import type { FailedPivot, Float64 } from "@/engine/host.ts";
 import { defaultNegativeTolerance, SERVING_CONDITION, singularPivot } from "./bounds.ts";
 import type { Report } from "./linear_algebra.ts";
 import {

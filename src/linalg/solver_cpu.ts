@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Blas, Float64, Lane } from "@/engine/mod.ts";
+import type { Blas, Float64, Lane } from "@/engine/host.ts";
 import type { Report } from "./linear_algebra.ts";
 
 /** The libraries at hand, and how carefully to judge. Operations on it run inside {@linkcode Blas.during}. */

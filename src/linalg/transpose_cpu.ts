@@ -1,4 +1,4 @@
-import { type Blas, turn } from "@/engine/mod.ts";
+import { type Blas, turn } from "@/engine/host.ts";
 
 /** `Aᵀ [d, d]`, by the library where it has a routine for it. */
 export function transposeSquare(

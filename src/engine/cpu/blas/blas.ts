@@ -10,7 +10,7 @@ import type { EngineFacts } from "../../engine.ts";
 import type { GramSize, ProductSize } from "../products.ts";
 import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
 import { Scratch } from "./scratch.ts";
-import { type Lane, LARGEST_SINGLE_SIDE, LARGEST_SMALL_SIDE, ThreadGate } from "./threads.ts";
+import { type Lane, runsBeside, ThreadGate } from "./threads.ts";
 import { triangularInverse } from "./triangular_inverse.ts";
 import { LARGEST_ONE_CALL, tridiagonalEigh } from "./tridiagonal_eigh.ts";
 
@@ -34,13 +34,25 @@ export class Blas {
 
   constructor(
     library: BlasLibrary,
-    { name, version, path, cores }: { name: string; version: string; path: string; cores: number },
+    { name, version, path, cores, isHelper }: {
+      name: string;
+      version: string;
+      path: string;
+      cores: number;
+      /** Whether another thread decides how many threads the library has: then nothing here touches that. */
+      isHelper: boolean;
+    },
   ) {
     this.#symbols = library.symbols;
     this.library = name;
     this.facts = { library: version, path, threads: cores };
     const { openblas_set_num_threads: setThreads } = library.symbols;
-    this.#gate = new ThreadGate(cores, (count) => setThreads?.(count));
+    this.#gate = new ThreadGate(cores, (count) => isHelper || setThreads?.(count));
+  }
+
+  /** Cores that it may use. */
+  get cores(): number {
+    return this.#gate.cores;
   }
 
   /**
@@ -50,6 +62,11 @@ export class Blas {
    */
   during<T>(side: number, work: (lane: Lane) => Promise<T>): Promise<T> {
     return this.#gate.run(side, work);
+  }
+
+  /** Runs small work on several threads of JavaScript, each with a library of its own that is this one; nothing else meanwhile. */
+  together<T>(work: () => Promise<T>): Promise<T> {
+    return this.#gate.runTogether(work);
   }
 
   /** `C = op(A) op(B)`, blocking. */
@@ -111,7 +128,7 @@ export class Blas {
   async cholesky(a: Real, d: number, lane: Lane = "pool"): Promise<number> {
     const side = integer(d), info = integer(0);
     const { spotrf_: single, spotrf_now: now, dpotrf_: double } = this.#symbols;
-    const potrf = a instanceof Float64Array ? double : isHere(lane, d) ? now : single;
+    const potrf = a instanceof Float64Array ? double : lane === "here" ? now : single;
     await potrf(UPPER, side, a, side, info);
     return info[0];
   }
@@ -131,7 +148,7 @@ export class Blas {
     }
     const inverse = await this.#invertFactor(a, d, lane);
     const { slauum_: later, slauum_now: now } = this.#symbols;
-    await (isHere(lane, d) ? now : later)(UPPER, side, inverse, side, info);
+    await (lane === "here" ? now : later)(UPPER, side, inverse, side, info);
     return inverse as R;
   }
 
@@ -151,19 +168,19 @@ export class Blas {
 
   /**
    * Divide and conquer: `A` becomes the eigenvectors in its **rows**, in the order of the values.
-   * @param lane where a small matrix is solved; a large one goes to the pool.
    * @returns eigenvalues, ascending; null where it did not converge.
    */
   async eigh<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | null> {
     if (!(a instanceof Float32Array)) return await this.#eighInFloat64(a, d) as R | null;
     if (d > LARGEST_ONE_CALL) {
-      const threads = d <= LARGEST_SINGLE_SIDE ? "one" : "all";
+      const threads = runsBeside(d) ? "one" : "all";
       const { cores } = this.#gate;
-      const options = { symbols: this.#symbols, scratch: this.scratch, threads, cores } as const;
+      const symbols = this.#symbols, { scratch } = this;
+      const options = { symbols, scratch, threads, cores, lane } as const;
       return await tridiagonalEigh(a, d, options) as R | null;
     }
     const { ssyevd_: later, ssyevd_now: now } = this.#symbols;
-    const syevd = isHere(lane, d) ? now : later;
+    const syevd = lane === "here" ? now : later;
     return await this.scratch.lend(1 + 6 * d + 2 * d * d, async (work) => {
       const values = new Float32Array(d);
       const integers = new Int32Array(3 + 5 * d);
@@ -186,14 +203,8 @@ export class Blas {
   }
 
   #invertFactor(l: Float32Array<ArrayBuffer>, d: number, lane: Lane): Promise<Float32Array> {
-    const here = isHere(lane, d) ? "here" : "pool";
-    return triangularInverse({ symbols: this.#symbols, lane: here }, l, d);
+    return triangularInverse({ symbols: this.#symbols, lane }, l, d);
   }
-}
-
-/** Whether calls on a side block: only small ones may. */
-function isHere(lane: Lane, d: number): boolean {
-  return lane === "here" && d <= LARGEST_SMALL_SIDE;
 }
 
 const ONE = Float32Array.of(1);

@@ -7,6 +7,7 @@ import { CurvdError } from "@/errors.ts";
 import { Blas } from "./blas.ts";
 import { preferWiderVectors } from "./core_type.ts";
 import { type Candidate, candidateAt, candidates } from "./libraries.ts";
+import { pin } from "./pin.ts";
 import { type BlasLibrary, SYMBOLS } from "./symbols.ts";
 
 /** Opened libraries: one a process, never closed, because their threads outlive every engine. */
@@ -53,14 +54,32 @@ function open({ library: name, path }: Candidate): Blas {
     library.close();
     library = Deno.dlopen(path, SYMBOLS);
   }
+  pin(path);
   const blas = new Blas(library, {
     name,
     version: textOf(library.symbols.openblas_get_config) ?? name,
     path,
     cores: coresOf(library),
+    isHelper: false,
   });
   opened.set(path, blas);
   return blas;
+}
+
+/**
+ * The library that another thread of this process has opened, for work that this one does for it.
+ *
+ * @param cores as the other has them: on them depends how work is cut, and so its bits.
+ */
+export function openBlasAsHelper({ library: name, path, cores }: BlasOfHelper): Blas {
+  return new Blas(Deno.dlopen(path, SYMBOLS), { name, version: name, path, cores, isHelper: true });
+}
+
+/** How a helper finds the library. */
+export interface BlasOfHelper {
+  readonly library: string;
+  readonly path: string;
+  readonly cores: number;
 }
 
 /** What a function of the library without arguments says; null where there is none, or memory may not be read. */

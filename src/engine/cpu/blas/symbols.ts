@@ -71,6 +71,7 @@ export const SYMBOLS = {
   dpotri_: nonblocking(5),
   strsm_now: { parameters: TRIANGULAR, result: "void", name: "cblas_strsm" },
   strsm_later: { parameters: TRIANGULAR, result: "void", name: "cblas_strsm", nonblocking: true },
+  strmm_now: { parameters: TRIANGULAR, result: "void", name: "cblas_strmm" },
   strmm_later: { parameters: TRIANGULAR, result: "void", name: "cblas_strmm", nonblocking: true },
   slauum_: nonblocking(5),
   slauum_now: { ...blocking(5), name: "slauum_" },
@@ -79,7 +80,9 @@ export const SYMBOLS = {
   ssyevd_now: { ...blocking(11), name: "ssyevd_" },
   dsyevd_: nonblocking(11),
   ssytrd_: nonblocking(10),
+  ssytrd_now: { ...blocking(10), name: "ssytrd_" },
   sstedc_: nonblocking(11),
+  sstedc_now: { ...blocking(11), name: "sstedc_" },
   // OpenBLAS's own: absent elsewhere.
   somatcopy_: { ...blocking(9), optional: true },
   openblas_set_num_threads: { parameters: ["i32"], result: "void", optional: true },

@@ -17,10 +17,10 @@ import { setImmediate } from "node:timers";
 export const LARGEST_SINGLE_SIDE = 512;
 
 /**
- * Sides up to this are solved sooner than a call comes back from the pool's thread, so one of the lanes is the calling thread
- * itself: 16 eigendecompositions of side 64 took 7.2 ms on two lanes of the pool.
+ * A single matrix up to this side is solved on the calling thread, which it blocks for some 2 ms: every way of a LAPACK routine
+ * to the pool's thread and back costs 0.05 to 0.1 ms.
  */
-export const LARGEST_SMALL_SIDE = 128;
+export const LARGEST_SMALL_SIDE = 256;
 
 /** Where a piece of work makes its LAPACK calls: on a thread of the pool, or blocking on the calling one. */
 export type Lane = "pool" | "here";
@@ -28,8 +28,13 @@ export type Lane = "pool" | "here";
 /** Multiplications from which a matrix product is worth several threads: 256³. */
 export const LEAST_SHARED_PRODUCT = 2 ** 24;
 
+/** What waits to be let in. */
 interface Waiting {
   readonly side: number;
+  /** Whether its calls have one thread each. */
+  readonly isSingle: boolean;
+  /** Whether others may be in with it. */
+  readonly isShared: boolean;
   readonly start: (lane: Lane) => void;
 }
 
@@ -47,9 +52,22 @@ export class ThreadGate {
   constructor(readonly cores: number, private readonly setThreads: (count: number) => void) {}
 
   /** Runs a call as soon as it may: alone with all threads for a large matrix, beside others with one for a small. */
-  async run<T>(side: number, call: (lane: Lane) => Promise<T>): Promise<T> {
+  run<T>(side: number, call: (lane: Lane) => Promise<T>): Promise<T> {
+    const isSmall = runsBeside(side);
+    return this.#admit({ side, isSingle: isSmall, isShared: isSmall }, call);
+  }
+
+  /** Runs calls on sides that {@linkcode runsBeside} others, one thread each, on threads of their own: nothing else meanwhile. */
+  runTogether<T>(calls: () => Promise<T>): Promise<T> {
+    return this.#admit({ side: 0, isSingle: true, isShared: false }, calls);
+  }
+
+  async #admit<T>(
+    entry: Omit<Waiting, "start">,
+    call: (lane: Lane) => Promise<T>,
+  ): Promise<T> {
     const lane = await new Promise<Lane>((start) => {
-      this.#waiting.push({ side, start });
+      this.#waiting.push({ ...entry, start });
       queueMicrotask(() => this.#startNext()); // after all of a list have come
     });
     try {
@@ -75,19 +93,18 @@ export class ThreadGate {
 
   /** Starts what may start; none overtakes. */
   #startNext(): void {
-    while (this.#waiting.length > 0 && this.#fits(this.#waiting[0].side)) {
-      const { side, start } = this.#waiting.shift()!;
-      const shared = isShared(side);
-      if (this.#running === 0) this.#set(shared ? 1 : this.cores);
+    while (this.#waiting.length > 0 && this.#fits(this.#waiting[0])) {
+      const { side, isSingle, isShared, start } = this.#waiting.shift()!;
+      if (this.#running === 0) this.#set(isSingle ? 1 : this.cores);
       this.#running++;
-      this.#alone = !shared;
+      this.#alone = !isShared;
       start(this.#laneFor(side));
     }
   }
 
-  #fits(side: number): boolean {
+  #fits({ isShared }: Waiting): boolean {
     if (this.#running === 0) return true;
-    return isShared(side) && !this.#alone && this.#running < this.cores;
+    return isShared && !this.#alone && this.#running < this.cores;
   }
 
   /** Small work stays here where no other waits, or all other lanes are taken. */
@@ -103,8 +120,8 @@ export class ThreadGate {
   }
 }
 
-/** Whether work on a side runs beside other work. */
-function isShared(side: number): boolean {
+/** Whether work on a side runs beside other work, with one thread. */
+export function runsBeside(side: number): boolean {
   return side <= LARGEST_SINGLE_SIDE;
 }
 

@@ -30,8 +30,8 @@ export async function triangularInverse(
 ): Promise<Values> {
   const x = new Float32Array(d * d);
   for (let i = 0; i < d; i++) x[i * (d + 1)] = 1;
-  const { strsm_now: now, strsm_later: later, strmm_later: trmm } = symbols;
-  const trsm = lane === "here" ? now : later;
+  const trsm = lane === "here" ? symbols.strsm_now : symbols.strsm_later;
+  const trmm = lane === "here" ? symbols.strmm_now : symbols.strmm_later;
 
   /** Inverts the block of rows and columns `start` to `start + size`. */
   const invert = async (start: number, size: number): Promise<void> => {

@@ -16,6 +16,7 @@
  */
 import type { Scratch } from "./scratch.ts";
 import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
+import type { Lane } from "./threads.ts";
 
 type Values = Float32Array<ArrayBuffer>;
 
@@ -26,8 +27,11 @@ const { columnMajor, lower, plain, transposed, left, nonUnit } = CBLAS;
 /** Reflectors a block, by the threads of a call: best of 32, 64, 128, 256 at 512 and at 1024. */
 const WIDTH = { one: 64, all: 128 };
 
-/** Sides up to this are faster in one call of ssyevd than in so many small ones. */
-export const LARGEST_ONE_CALL = 384;
+/**
+ * Sides up to this are one call of ssyevd, which is as fast there. Blocking, one thread, ms in one call and in blocks: 192 1.31
+ * and 1.34, 256 2.62 and 2.28, 384 5.9 and 5.6.
+ */
+export const LARGEST_ONE_CALL = 192;
 
 /** Columns for which a call of its own is worth its way to the pool and back. */
 const LEAST_PANEL = 128;
@@ -38,6 +42,7 @@ export interface TridiagonalEighOptions {
   /** Threads of a call. With one, column panels of the vectors are transformed side by side, each by calls of its own. */
   readonly threads: "one" | "all";
   readonly cores: number;
+  readonly lane: Lane;
 }
 
 /**
@@ -60,15 +65,16 @@ async function solve(
   a: Values,
   d: number,
   { work, reflectors }: { work: Values; reflectors: Values },
-  { symbols, threads, cores }: TridiagonalEighOptions,
+  { symbols, threads, cores, lane }: TridiagonalEighOptions,
 ): Promise<Values | null> {
+  const sytrd = lane === "here" ? symbols.ssytrd_now : symbols.ssytrd_;
+  const stedc = lane === "here" ? symbols.sstedc_now : symbols.sstedc_;
   const side = integer(d), length = integer(work.length), info = integer(0);
   const values = new Float32Array(d), below = new Float32Array(d), tau = new Float32Array(d);
-  await symbols.ssytrd_(UPPER, side, a, side, values, below, tau, work, length, info);
+  await sytrd(UPPER, side, a, side, values, below, tau, work, length, info);
 
   reflectors.set(a); // a itself takes the vectors
   const integers = new Int32Array(3 + 5 * d), count = integer(integers.length);
-  const { sstedc_: stedc } = symbols;
   const conquered = stedc(
     IDENTITY,
     side,
@@ -87,8 +93,10 @@ async function solve(
   await conquered;
   if (info[0] !== 0) return null;
 
+  // also in one lane: panels of other widths could have other bits
   const panels = threads === "one" ? Math.max(1, Math.min(cores, Math.floor(d / LEAST_PANEL))) : 1;
-  await Promise.all(panelsOf(a, d, panels).map((panel) => apply(blocks, panel, d, symbols)));
+  const calls = { symbols, lane };
+  await Promise.all(panelsOf(a, d, panels).map((panel) => apply(blocks, panel, d, calls)));
   return values;
 }
 
@@ -161,8 +169,10 @@ async function apply(
   blocks: readonly CompactBlock[],
   { vectors: z, columns }: Panel,
   d: number,
-  { sgemm_later: gemm, strsm_later: trsm }: BlasLibrary["symbols"],
+  { symbols, lane }: { symbols: BlasLibrary["symbols"]; lane: Lane },
 ): Promise<void> {
+  const gemm = lane === "here" ? symbols.cblas_sgemm : symbols.sgemm_later;
+  const trsm = lane === "here" ? symbols.strsm_now : symbols.strsm_later;
   const y = new Float32Array(Math.max(...blocks.map(({ width }) => width)) * columns);
   for (const { v, rows, width: w, inverse } of blocks) {
     await gemm(columnMajor, transposed, plain, w, columns, rows, 1, v, rows, z, d, 0, y, w);
