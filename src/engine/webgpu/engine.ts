@@ -7,6 +7,7 @@
 import {
   engine as tfjs,
   env,
+  findBackendFactory,
   memory,
   type Rank,
   registerBackend,
@@ -58,7 +59,7 @@ export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<We
   const opened = await openDevice();
   const backend = new TensorBackend(opened.device, opened.adapterInfo);
   // Kernels are registered for the backend's name, so ours takes the place of TensorFlow.js's.
-  removeBackend("webgpu");
+  if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
   registerBackend("webgpu", () => backend, PRIORITY);
   // Small tensors would be computed on the host in silence, with other bits.
   env().set("WEBGPU_CPU_FORWARD", false);

@@ -56,9 +56,9 @@ export class StagingRing {
     }
     const taken = take(buffer.getMappedRange(0, bytes));
     mapped.then(() => {
-      buffer.unmap();
+      buffer.unmap(); // throws where the device went in the meantime
       this.#keep(buffer);
-    }, () => buffer.destroy());
+    }).catch(() => buffer.destroy());
     return taken;
   }
 
