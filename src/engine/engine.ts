@@ -17,8 +17,13 @@ export interface EngineFacts {
   readonly engine: EngineKind;
   /** Why this engine and not the other, in a sentence. */
   readonly reason: string;
-  /** WebGPU: the adapter's vendor, architecture, device, description and whether it is software. */
+  /**
+   * WebGPU: the adapter's vendor, architecture, device, description, whether it is software, and
+   * the class whose row of the tuning table it takes.
+   */
   readonly adapter: Readonly<Record<string, string | boolean>> | null;
+  /** WebGPU: the sizes and forms of kernels chosen for the adapter's class. */
+  readonly tuning: Readonly<Record<string, number | boolean>> | null;
   /** WebGPU: the limits asked for and granted. */
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];

@@ -9,6 +9,7 @@ const FACTS = {
   engine: "cpu",
   reason: "a test's Worker",
   adapter: null,
+  tuning: null,
   limits: {},
   features: [],
   blas: null,

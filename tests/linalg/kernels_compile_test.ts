@@ -21,6 +21,8 @@ interface Kernel {
 
 const state = "padded/state.wgsl";
 const tile = "padded/tile_product.wgsl";
+const TREE = "reduce/tree.wgsl";
+const SUBGROUPS = "reduce/subgroups.wgsl";
 
 const MATMUL_FLAGS: Record<string, number>[] = [
   {},
@@ -49,11 +51,17 @@ const jacobi: Kernel[] = [[16, 32], [32, 128], [64, 256]].map(([M, LANES]) => ({
 const withState = (file: string, ...entryPoints: string[]): Kernel[] =>
   entryPoints.map((entryPoint) => ({ parts: [state, file], entryPoint }));
 
+/** Kernels that reduce over a workgroup, in both forms. */
+const reducing = (files: string[], ...entryPoints: string[]): Kernel[] =>
+  [TREE, SUBGROUPS].flatMap((form) =>
+    entryPoints.map((entryPoint) => ({ parts: [form, state, ...files], entryPoint }))
+  );
+
 const KERNELS: readonly Kernel[] = [
   ...matmul,
   { parts: ["matmul/sum_splits.wgsl"], entryPoint: "sum_splits" },
   ...withState("padded/load.wgsl", "load"),
-  ...withState("padded/survey.wgsl", "survey_rows", "survey"),
+  ...reducing(["padded/survey.wgsl"], "survey_rows", "survey"),
   ...withState("padded/prepare.wgsl", "prepare"),
   ...withState("padded/unload.wgsl", "unload"),
   { parts: ["padded/load_basis.wgsl"], entryPoint: "load_basis" },
@@ -63,26 +71,23 @@ const KERNELS: readonly Kernel[] = [
     entryPoint,
     constants: { QUADS: 16 },
   })),
-  ...withState("probe/probe.wgsl", "probe"),
-  ...withState("probe/judge_inverse.wgsl", "judge_inverse"),
-  ...withState("probe/judge_orthogonality.wgsl", "judge_orthogonality"),
-  ...withState("probe/exact_residual.wgsl", "square_rows", "exact_residual"),
+  ...reducing(["probe/probe.wgsl"], "probe"),
+  ...reducing(["probe/judge_inverse.wgsl"], "judge_inverse"),
+  ...reducing(["probe/judge_orthogonality.wgsl"], "judge_orthogonality"),
+  ...reducing(["probe/exact_residual.wgsl"], "square_rows", "exact_residual"),
   ...jacobi,
   ...[8, 16].map((QUADS) => ({
     parts: [state, tile, "eigh/rotate.wgsl"],
     entryPoint: "rotate",
     constants: { QUADS },
   })),
-  ...["off_diagonal_rows", "convergence"].map((entryPoint) => ({
-    parts: [state, "eigh/gap.wgsl", "eigh/convergence.wgsl"],
-    entryPoint,
-  })),
+  ...reducing(["eigh/gap.wgsl", "eigh/convergence.wgsl"], "off_diagonal_rows", "convergence"),
   { parts: ["eigh/gap.wgsl", "eigh/first_order.wgsl"], entryPoint: "first_order" },
   ...withState("eigh/rayleigh.wgsl", "rayleigh"),
-  ...withState("eigh/sort.wgsl", "sort", "judge_eigh"),
+  ...reducing(["eigh/sort.wgsl"], "sort", "judge_eigh"),
   ...withState("eigh/unload_values.wgsl", "unload_values"),
-  ...withState(
-    "inverse_root/coupled_newton.wgsl",
+  ...reducing(
+    ["inverse_root/coupled_newton.wgsl"],
     ...["root_norm_rows", "root_norm", "root_start"],
     ...["root_error_rows", "root_convergence", "root_step"],
   ),
@@ -94,35 +99,58 @@ interface Compilation {
   readonly code: string;
   readonly entryPoint: string;
   readonly constants: Record<string, number>;
+  readonly usesSubgroups: boolean;
 }
 
 const compilations: Compilation[] = KERNELS.map(({ parts, entryPoint, constants = {} }) => ({
-  name: `${parts.at(-1)} ${entryPoint} ${JSON.stringify(constants)}`,
+  name: `${parts.at(0)} ${parts.at(-1)} ${entryPoint} ${JSON.stringify(constants)}`,
   code: parts.map((part) => readFileSync(new URL(part, SOURCES), "utf8")).join(""),
   entryPoint,
   constants: { ...constants },
+  usesSubgroups: parts.includes(SUBGROUPS),
 }));
+
+interface Trial {
+  readonly all: Compilation[];
+  /** The compiler's line before sources that use subgroups. */
+  readonly directive: string;
+}
+
+interface Verdict {
+  readonly complaints: string[];
+  /** Without, the kernels that use them were left out. */
+  readonly hasSubgroups: boolean;
+}
 
 /**
  * What the compiler has against each kernel. Runs in this process and in a page, so it stands
  * alone.
  */
-async function complaints(all: Compilation[]): Promise<string[]> {
+async function compileAll({ all, directive }: Trial): Promise<Verdict> {
   const adapter = await navigator.gpu.requestAdapter();
-  if (adapter === null) return ["no adapter"];
-  const device = await adapter.requestDevice(); // default limits: the base path must do with them
-  const found: string[] = [];
-  for (const { name, code, entryPoint, constants } of all) {
+  if (adapter === null) return { complaints: ["no adapter"], hasSubgroups: false };
+  // Default limits: the base path must do with them.
+  const device = await adapter.requestDevice({ requiredFeatures: ["subgroups" as GPUFeatureName] })
+    .catch(() => adapter.requestDevice());
+  const hasSubgroups = device.features.has("subgroups");
+  const complaints: string[] = [];
+  for (const { name, code, entryPoint, constants, usesSubgroups } of all) {
+    if (usesSubgroups && !hasSubgroups) continue;
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ code });
+    const module = device.createShaderModule({ code: usesSubgroups ? directive + code : code });
     const info = await module.getCompilationInfo();
-    for (const { message } of info.messages) found.push(`${name}: ${message}`);
+    for (const { message } of info.messages) complaints.push(`${name}: ${message}`);
     device.createComputePipeline({ layout: "auto", compute: { module, entryPoint, constants } });
     const error = await device.popErrorScope();
-    if (error !== null) found.push(`${name}: ${error.message}`);
+    if (error !== null) complaints.push(`${name}: ${error.message}`);
   }
   device.destroy();
-  return found;
+  return { complaints, hasSubgroups };
+}
+
+function assertClean({ complaints, hasSubgroups }: Verdict): void {
+  if (!hasSubgroups) console.log("no subgroups: the kernels that use them are not compiled");
+  deepEqual(complaints, []);
 }
 
 if (CHROMIUM === undefined) console.log("no Chromium: the kernels are not compiled with Tint");
@@ -141,7 +169,7 @@ Deno.test({
   ignore: hasAdapter === null,
   sanitizeOps: false,
   sanitizeResources: false,
-  fn: async () => deepEqual(await complaints(compilations), []),
+  fn: async () => assertClean(await compileAll({ all: compilations, directive: "" })),
 });
 
 Deno.test({
@@ -159,7 +187,8 @@ Deno.test({
       const page = await browser.newPage();
       const response = await page.goto(`http://127.0.0.1:${server.addr.port}/`);
       equal(response?.status(), 200);
-      deepEqual(await page.evaluate(complaints, compilations), []);
+      const directive = "enable subgroups;\n";
+      assertClean(await page.evaluate(compileAll, { all: compilations, directive }));
     } finally {
       await browser.close();
       await server.shutdown();

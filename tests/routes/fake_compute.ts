@@ -8,6 +8,7 @@ export const DEVICE: DeviceReport = {
   engine: "cpu",
   reason: "There is no WebGPU adapter.",
   adapter: null,
+  tuning: null,
   limits: {},
   features: [],
   blas: { library: "openblas", path: "libopenblas.so.0", threads: 2 },

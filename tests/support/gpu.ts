@@ -8,7 +8,7 @@
  */
 import { memory } from "@tensorflow/tfjs-core";
 import { strictEqual as equal } from "node:assert/strict";
-import { openWebGpuEngine, probeAdapter, type WebGpuEngine } from "@/engine/mod.ts";
+import { openWebGpuEngine, probeAdapter, type Tuning, type WebGpuEngine } from "@/engine/mod.ts";
 import { reference } from "./reference.ts";
 
 const adapter = await probeAdapter();
@@ -22,9 +22,15 @@ console.log(
 
 /** One engine a test file: TensorFlow.js has one backend of a name. */
 let opened: Promise<WebGpuEngine> | undefined;
+let tuning: Partial<Tuning> = {};
+
+/** Makes the tests of this file run with other kernels than the adapter's class chooses. */
+export function tuneTests(other: Partial<Tuning>): void {
+  tuning = other;
+}
 
 export function gpuEngine(): Promise<WebGpuEngine> {
-  return opened ??= openWebGpuEngine({ float64: reference, reason: "a test" });
+  return opened ??= openWebGpuEngine({ float64: reference, reason: "a test", tuning });
 }
 
 /**

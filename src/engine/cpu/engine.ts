@@ -60,6 +60,7 @@ export async function openCpuEngine({ blas, reason }: CpuEngineOptions): Promise
     engine: "cpu",
     reason,
     adapter: null,
+    tuning: null,
     limits: {},
     features: [],
     blas: blas?.facts ?? null,

@@ -8,6 +8,7 @@
  * @module
  */
 import { CurvdError } from "@/errors.ts";
+import { type AdapterClass, adapterClass } from "./tuning.ts";
 
 /** An adapter as `GET /v1/device` shows it. */
 export interface AdapterFacts extends Readonly<Record<string, string | boolean>> {
@@ -17,6 +18,8 @@ export interface AdapterFacts extends Readonly<Record<string, string | boolean>>
   readonly description: string;
   /** Vulkan on the CPU (lavapipe, SwiftShader): right, and for tests only. */
   readonly software: boolean;
+  /** Its row of the tuning table. */
+  readonly class: AdapterClass;
 }
 
 /** Limits raised to what the adapter has; all others stay at WebGPU's defaults. */
@@ -33,11 +36,9 @@ const RAISED_LIMITS = [
 ] as const;
 
 /** Features taken where the adapter has them. */
-const WANTED_FEATURES: readonly GPUFeatureName[] = [
-  "timestamp-query",
-  "subgroups",
-  "shader-f16",
-] as GPUFeatureName[];
+const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
+
+const SUBGROUPS = "subgroups" as GPUFeatureName;
 
 const SOFTWARE = /llvmpipe|lavapipe|softpipe|swiftshader|basic render/i;
 
@@ -66,18 +67,17 @@ export async function openDevice(): Promise<OpenedDevice> {
     });
   }
   const limits = Object.fromEntries(RAISED_LIMITS.map((name) => [name, adapter.limits[name]]));
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-  const device = await adapter.requestDevice({
-    label: "curvd",
-    requiredLimits: limits,
-    requiredFeatures,
-  });
+  const listed = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ label: "curvd", requiredLimits: limits, requiredFeatures });
+  // Deno 2.9.6 leaves subgroups out of every adapter's list, yet grants them where they are.
+  const device = await request([...listed, SUBGROUPS]).catch(() => request(listed));
   return {
     device,
     adapterInfo: adapter.info,
     adapter: factsOf(adapter),
     limits,
-    features: requiredFeatures,
+    features: [...listed, SUBGROUPS].filter((feature) => device.features.has(feature)),
     errors: new DeviceErrors(device),
   };
 }
@@ -90,12 +90,14 @@ function requestAdapter(): Promise<GPUAdapter | null> {
 function factsOf(adapter: GPUAdapter): AdapterFacts {
   const { vendor, architecture, device, description } = adapter.info;
   const isFallback = (adapter.info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true;
+  const software = isFallback || SOFTWARE.test(`${device} ${description}`);
   return {
     vendor,
     architecture,
     device,
     description,
-    software: isFallback || SOFTWARE.test(`${device} ${description}`),
+    software,
+    class: software ? "software" : adapterClass(`${vendor} ${architecture} ${description}`),
   };
 }
 

@@ -24,7 +24,9 @@ import { openDevice, type OpenedDevice } from "./device.ts";
 import { Pipelines } from "./kernel.ts";
 import { DispatchResources, Recording } from "./recording.ts";
 import { StagingRing } from "./staging.ts";
+import { subgroupDirective } from "./subgroups.ts";
 import { TensorBackend } from "./tensors.ts";
+import { type Tuning, TUNINGS } from "./tuning.ts";
 
 /** Idle buffers of TensorFlow.js above this are destroyed after a read. */
 const IDLE_BYTES = 256 * 2 ** 20;
@@ -39,6 +41,8 @@ export interface WebGpuEngineOptions {
   readonly float64: Float64;
   /** Why this engine, for {@linkcode EngineFacts.reason}. */
   readonly reason: string;
+  /** Instead of the adapter class's: to measure what the table should say. */
+  readonly tuning?: Partial<Tuning>;
 }
 
 /** Engines by their backend: a TensorFlow.js kernel is handed the backend alone. */
@@ -57,6 +61,9 @@ export function engineOfBackend(backend: unknown): WebGpuEngine {
  */
 export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<WebGpuEngine> {
   const opened = await openDevice();
+  const wanted = { ...TUNINGS[opened.adapter.class], ...options.tuning };
+  const subgroups = wanted.subgroups ? await subgroupDirective(opened) : null;
+  const tuning = { ...wanted, subgroups: subgroups !== null };
   const backend = new TensorBackend(opened.device, opened.adapterInfo);
   // Kernels are registered for the backend's name, so ours takes the place of TensorFlow.js's.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
@@ -66,7 +73,13 @@ export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<We
   if (!await setBackend("webgpu")) {
     throw new CurvdError("internal", "TensorFlow.js did not take the WebGPU backend");
   }
-  const engine = new WebGpuEngine(opened, backend, options);
+  const engine = new WebGpuEngine(
+    opened,
+    backend,
+    options,
+    tuning,
+    new Pipelines(opened.device, subgroups),
+  );
   engines.set(backend, engine);
   return engine;
 }
@@ -87,15 +100,26 @@ export class WebGpuEngine implements Engine {
   constructor(
     opened: OpenedDevice,
     private readonly backend: TensorBackend,
-    { float64, reason }: WebGpuEngineOptions,
+    { float64, reason }: Pick<WebGpuEngineOptions, "float64" | "reason">,
+    /** The sizes and forms of kernels that this device runs. */
+    readonly tuning: Tuning,
+    pipelines: Pipelines,
   ) {
     const { device, adapter, limits, features, errors } = opened;
-    this.facts = { engine: "webgpu", reason, adapter, limits, features, blas: null };
+    this.facts = {
+      engine: "webgpu",
+      reason,
+      adapter,
+      tuning: { ...tuning },
+      limits,
+      features,
+      blas: null,
+    };
     this.float64 = float64;
     this.device = device;
     this.lost = errors.lost;
     this.#errors = errors;
-    this.#resources = new DispatchResources(device, new Pipelines(device));
+    this.#resources = new DispatchResources(device, pipelines);
     this.#staging = new StagingRing(device);
     this.indirectCounts = device.createBuffer({
       label: "engine.indirect-counts",
@@ -106,7 +130,7 @@ export class WebGpuEngine implements Engine {
 
   /** A new compute pass on the queue that TensorFlow.js uses. */
   record(label: string): Recording {
-    return new Recording(label, this.#resources, () => this.backend.flush());
+    return new Recording(label, this.tuning, this.#resources, () => this.backend.flush());
   }
 
   /** The buffer behind a tensor. */

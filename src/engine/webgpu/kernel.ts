@@ -15,6 +15,8 @@ export interface KernelDefinition {
   readonly label: string;
   /** WGSL; parts that share declarations are joined before. */
   readonly source: string;
+  /** Takes its place on a device that was opened with subgroups. */
+  readonly subgroupSource?: string;
   readonly entryPoint: string;
   /** Values of the source's `override` declarations. */
   readonly constants?: Readonly<Record<string, number>>;
@@ -45,7 +47,8 @@ export interface CompiledKernel {
 export class Pipelines {
   readonly #compiled = new Map<Kernel, CompiledKernel>();
 
-  constructor(readonly device: GPUDevice) {}
+  /** @param subgroups the line before sources that use subgroups; null: they are not used. */
+  constructor(readonly device: GPUDevice, private readonly subgroups: string | null) {}
 
   of(kernel: Kernel): CompiledKernel {
     let compiled = this.#compiled.get(kernel);
@@ -57,7 +60,7 @@ export class Pipelines {
   }
 
   #compile(kernel: Kernel): CompiledKernel {
-    const { label, source, entryPoint, constants, bindings, hasUniforms = true } = kernel;
+    const { label, entryPoint, constants, bindings, hasUniforms = true } = kernel;
     const entries: GPUBindGroupLayoutEntry[] = bindings.map((binding, index) => ({
       binding: index,
       visibility: GPUShaderStage.COMPUTE,
@@ -75,11 +78,16 @@ export class Pipelines {
       label,
       layout: this.device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
       compute: {
-        module: this.device.createShaderModule({ label, code: source }),
+        module: this.device.createShaderModule({ label, code: this.#sourceOf(kernel) }),
         entryPoint,
         constants,
       },
     });
     return { id: this.#compiled.size, pipeline, layout };
+  }
+
+  #sourceOf({ source, subgroupSource }: Kernel): string {
+    if (this.subgroups === null || subgroupSource === undefined) return source;
+    return this.subgroups + subgroupSource;
   }
 }

@@ -9,6 +9,7 @@
  */
 import { CurvdError } from "@/errors.ts";
 import { type Kernel, type Pipelines, UNIFORM_SLOT_BYTES } from "./kernel.ts";
+import type { Tuning } from "./tuning.ts";
 
 /**
  * A kernel's uniform block: its `u32` fields, then its `f32` fields, in the order of the struct.
@@ -119,6 +120,8 @@ export class Recording {
    */
   constructor(
     private readonly label: string,
+    /** Of the device it runs on. */
+    readonly tuning: Tuning,
     private readonly resources: DispatchResources,
     private readonly handOver: () => void,
   ) {}

@@ -4,7 +4,7 @@
 // large for their gap, and the second order of the others, |E|_F |offdiag(A)|_F. Or it is settled
 // once it is near and a sweep no longer helps. The workgroup counts of the next sweep become zero
 // when all are settled, so that the sweeps recorded beyond cost empty dispatches and the host never
-// has to look. Each matrix is judged alone.
+// has to look. Each matrix is judged alone. Joined with a form of reduce/.
 
 struct Params {
   side: u32,
@@ -25,7 +25,7 @@ struct Params {
 
 const LANES = 64u;
 const MAX_FIRST_ORDER = 0.05; // |E|_F: one polish leaves its fourth power over the root of the side
-var<workgroup> sums: array<vec4f, LANES>;
+alias Value = vec4f;
 
 // Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of
 // all entries, which the padding is left out of. One workgroup a row.
@@ -99,14 +99,4 @@ fn convergence(
     atomicMax(&counts[3], params.tiles);
   }
   states[group.z] = state;
-}
-
-fn sum_of(mine: vec4f, lane: u32) -> vec4f {
-  sums[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  return sums[0];
 }

@@ -31,6 +31,7 @@ import { recordIdentity, recordLoadBasis } from "../padded/basis_webgpu.ts";
 import { recordExactOrthogonality } from "../probe/exact_webgpu.ts";
 import { recordOrthogonalityJudgement } from "../probe/probe_webgpu.ts";
 import { stateSource } from "../padded/padded_webgpu.ts";
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import {
   recordBlockSweeps,
   recordFirstOrder,
@@ -204,7 +205,7 @@ const rayleigh = defineKernel({
 const [sort, judgeEigh] = ["sort", "judge_eigh"].map((entryPoint) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + sortSource,
+    ...withReductions(stateSource + sortSource),
     entryPoint,
     bindings: ["read", "read", "read-write", "read-write", "read-write"],
   })

@@ -6,6 +6,7 @@
 import { defineKernel, type Kernel } from "@/engine/mod.ts";
 import { type Member, type PaddedBatch, stateSource } from "../padded/padded_webgpu.ts";
 import tileProduct from "../padded/tile_product.wgsl" with { type: "text" };
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import convergenceSource from "./convergence.wgsl" with { type: "text" };
 import firstOrderSource from "./first_order.wgsl" with { type: "text" };
 import gapSource from "./gap.wgsl" with { type: "text" };
@@ -24,11 +25,6 @@ export interface Series {
   readonly correctable: number;
   /** The matrices come fresh: their norm is taken. */
   readonly isFirst: boolean;
-}
-
-/** Rows of a block: small ones keep a device busy where there are few pairs. */
-function blockRows(side: number): number {
-  return side <= 256 ? 16 : 32;
 }
 
 /**
@@ -66,7 +62,7 @@ export function recordBlockSweeps<M extends Member>(
   { maxSweeps, tolerance, correctable, isFirst }: Series,
 ): void {
   const { recording, side, count, stateBuffer, engine } = batch;
-  const rows = blockRows(side);
+  const rows = side <= engine.tuning.narrowBlocksUpTo ? 16 : 32;
   const blocks = side / rows;
   const pairs = blocks / 2;
   const tiles = pairs * (pairs + 1) / 2 + pairs * pairs;
@@ -119,7 +115,7 @@ export function recordFirstOrder<M extends Member>(
 const [offDiagonalRows, convergence] = ["off_diagonal_rows", "convergence"].map((entryPoint) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + gapSource + convergenceSource,
+    ...withReductions(stateSource + gapSource + convergenceSource),
     entryPoint,
     bindings: ["read", "read-write", "read-write", "read-write"],
   })
@@ -150,7 +146,8 @@ function jacobi<M extends Member>({ engine }: PaddedBatch<M>, side: number): Ker
   const bytes = 4 * (side * (side + 1) / 2 + side * side) + // the triangle and Q
     side / 2 * (16 + 8) + 4 * side + 8; // rotations, pairs, rank, two words
   const sharesQ = bytes <= engine.device.limits.maxComputeWorkgroupStorageSize;
-  const key = `${side},${sharesQ}`;
+  const lanes = Math.min(engine.tuning.jacobiLanes, side * side / 8);
+  const key = `${side},${sharesQ},${lanes}`;
   let kernel = jacobiVariants.get(key);
   if (kernel === undefined) {
     kernel = defineKernel({
@@ -159,7 +156,7 @@ function jacobi<M extends Member>({ engine }: PaddedBatch<M>, side: number): Ker
       entryPoint: "jacobi",
       constants: {
         M: side,
-        LANES: Math.min(128, side * side / 8),
+        LANES: lanes,
         SHARE_Q: Number(sharesQ),
         SHARED_Q_CELLS: sharesQ ? side * side : 1,
       },

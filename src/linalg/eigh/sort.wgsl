@@ -1,4 +1,4 @@
-// Puts eigenpairs in ascending order and sums up how good they are.
+// Puts eigenpairs in ascending order and sums up how good they are. Joined with a form of reduce/.
 
 struct Params {
   side: u32,
@@ -14,6 +14,7 @@ struct Params {
 
 const LANES = 64u;
 const BEYOND = 1e38;  // the padding's eigenvalues are larger
+alias Value = vec3f;
 
 var<workgroup> keys: array<f32, LANES>;
 
@@ -46,45 +47,29 @@ fn sort(
 }
 
 // residual, condition, smallest and negative of one matrix.
-var<workgroup> squares: array<f32, LANES>;
-// Smallest and largest |w|, smallest w, number of negative ones.
-var<workgroup> sizes: array<vec4f, LANES>;
-
 @compute @workgroup_size(LANES)
 fn judge_eigh(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  var square = 0.0;
-  var mine = vec4f(BEYOND, 0.0, BEYOND, 0.0);
+  var sums = vec3f(0.0);                        // of residuals squared, and of negative ones
+  var extremes = vec3f(-BEYOND, 0.0, -BEYOND);  // the largest -|w|, |w| and -w
   for (var j = lane; j < params.side; j += LANES) {
     let value = values[group.z * params.side + j];
     if (value.x > BEYOND) { continue; }
-    square += value.y;
     let w = value.x;
-    mine = joined(mine, vec4f(abs(w), abs(w), w, select(0.0, 1.0, w < 0.0)));
+    sums += vec3f(value.y, select(0.0, 1.0, w < 0.0), 0.0);
+    extremes = max(extremes, vec3f(-abs(w), abs(w), -w));
   }
-  squares[lane] = square;
-  sizes[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) {
-      squares[lane] += squares[lane + half];
-      sizes[lane] = joined(sizes[lane], sizes[lane + half]);
-    }
-    workgroupBarrier();
-  }
+  sums = sum_of(sums, lane);
+  workgroupBarrier();  // the sums were read
+  extremes = largest_of(extremes, lane);
   if (lane > 0) { return; }
 
-  let found = sizes[0];
   let norm = states[group.z].norm;
   let is_zero = norm == 0.0;
-  states[group.z].residual = select(sqrt(squares[0]) / norm, 0.0, is_zero);
-  states[group.z].condition = select(found.y / found.x, 1.0, is_zero);
-  states[group.z].smallest = found.z * power_of_two(-states[group.z].exponent);
-  states[group.z].negative = found.w;
-}
-
-fn joined(x: vec4f, y: vec4f) -> vec4f {
-  return vec4f(min(x.x, y.x), max(x.y, y.y), min(x.z, y.z), x.w + y.w);
+  states[group.z].residual = select(sqrt(sums.x) / norm, 0.0, is_zero);
+  states[group.z].condition = select(extremes.y / -extremes.x, 1.0, is_zero);
+  states[group.z].smallest = -extremes.z * power_of_two(-states[group.z].exponent);
+  states[group.z].negative = sums.y;
 }

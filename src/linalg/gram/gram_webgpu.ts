@@ -15,9 +15,6 @@ import { recordMatMul, recordSumSplits } from "../matmul/matmul_webgpu.ts";
 /** Rows of X that one sum runs over. */
 const ROWS_PER_SPLIT = 1024;
 
-/** Tiles in flight that keep a large GPU busy. */
-const WANTED_TILES = 256;
-
 const TILE = 64;
 
 /** Fewer rows than this are not worth a pass of their own. */
@@ -49,7 +46,7 @@ function gram(x: TensorInfo, scale: number, backend: unknown): TensorInfo {
     symmetric: true,
     alpha: scale,
   };
-  const splits = splitsFor(n, d);
+  const splits = splitsFor(n, d, engine.tuning.tilesInFlight);
   if (splits === 1) {
     recordMatMul(recording, { ...product, c: engine.bufferOf(out) });
     recording.submit();
@@ -69,10 +66,10 @@ function gram(x: TensorInfo, scale: number, backend: unknown): TensorInfo {
   return out;
 }
 
-function splitsFor(n: number, d: number): number {
+function splitsFor(n: number, d: number, tilesInFlight: number): number {
   const side = Math.ceil(d / TILE);
   const tiles = side * (side + 1) / 2;
-  const forTheDevice = Math.min(WANTED_TILES / tiles, n / MIN_ROWS_PER_SPLIT);
+  const forTheDevice = Math.min(tilesInFlight / tiles, n / MIN_ROWS_PER_SPLIT);
   const forAccuracy = n / ROWS_PER_SPLIT;
   const thatFit = Math.floor(MAX_PARTIAL_BYTES / (4 * d * d));
   const wanted = Math.ceil(Math.max(forTheDevice, forAccuracy));

@@ -3,7 +3,7 @@
 //   X = r I,  M = r^p A,  r^p <= (1 + p) / (2 |A|_F)
 //   repeat  T = ((p + 1) I - M) / p,  X <- X T,  M <- T^p M   until M = I
 //
-// The products are matmul.wgsl's. A matrix that is settled gets T = I, which changes no bit of it,
+// The products are matmul.wgsl's, the reductions a form of reduce/. A matrix that is settled gets T = I, which changes no bit of it,
 // so that each matrix stops for itself; when all are, the products' workgroup counts become zero.
 //
 // Source: Guo and Higham 2006, A Schur-Newton method for the matrix p-th root and its inverse,
@@ -27,7 +27,7 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> lane_values: array<f32, LANES>;
+alias Value = f32;
 
 // |A|_F^2 of each row. One workgroup a row.
 @compute @workgroup_size(LANES)
@@ -42,9 +42,8 @@ fn root_norm_rows(
     let value = m[row * params.side + j];
     mine += value * value;
   }
-  lane_values[lane] = mine;
-  reduce(lane, false);
-  if (lane == 0) { row_values[row] = select(lane_values[0], 0.0, group.x >= size); }
+  let sum = sum_of(mine, lane);
+  if (lane == 0) { row_values[row] = select(sum, 0.0, group.x >= size); }
 }
 
 // One workgroup a matrix.
@@ -53,13 +52,13 @@ fn root_norm(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  lane_values[lane] = 0.0;
+  var mine = 0.0;
   for (var i = lane; i < params.side; i += LANES) {
-    lane_values[lane] += row_values[group.z * params.side + i];
+    mine += row_values[group.z * params.side + i];
   }
-  reduce(lane, false);
+  let sum = sum_of(mine, lane);
   if (lane > 0) { return; }
-  states[group.z].norm = sqrt(lane_values[0]);
+  states[group.z].norm = sqrt(sum);
   states[group.z].unsettled = 1.0;
   states[group.z].previous = 3e38;
 }
@@ -91,14 +90,13 @@ fn root_error_rows(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = group.z * params.side + group.x;
-  lane_values[lane] = 0.0;
+  var mine = 0.0;
   for (var j = lane; j < params.side; j += LANES) {
-    let difference = abs(m[row * params.side + j] - select(0.0, 1.0, j == group.x));
-    lane_values[lane] = max(lane_values[lane], difference);
+    mine = max(mine, abs(m[row * params.side + j] - select(0.0, 1.0, j == group.x)));
   }
-  reduce(lane, true);
+  let largest = largest_of(mine, lane);
   if (lane > 0) { return; }
-  row_values[row] = lane_values[0];
+  row_values[row] = largest;
   if (group.x == 0 && group.z == 0) {
     atomicStore(&counts[0], 0u);
     atomicStore(&counts[1], 1u);
@@ -113,15 +111,14 @@ fn root_convergence(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  lane_values[lane] = 0.0;
+  var mine = 0.0;
   for (var i = lane; i < params.side; i += LANES) {
-    lane_values[lane] = max(lane_values[lane], row_values[group.z * params.side + i]);
+    mine = max(mine, row_values[group.z * params.side + i]);
   }
-  reduce(lane, true);
+  let error = largest_of(mine, lane);
   if (lane > 0) { return; }
 
   var state = states[group.z];
-  let error = lane_values[0];
   let is_stuck = state.previous < 0.1 && error > 0.5 * state.previous;
   // Written so that NaN counts as settled: the residual will tell.
   let goes_on = state.unsettled == 1.0 && error > params.tolerance && error < 1e6 && !is_stuck;
@@ -142,17 +139,4 @@ fn root_step(@builtin(global_invocation_id) id: vec3u) {
   let identity = select(0.0, 1.0, id.x == id.y);
   let p = f32(params.root);
   t[at] = select(identity, ((p + 1.0) * identity - m[at]) / p, states[id.z].unsettled == 1.0);
-}
-
-// Sum, or maximum, of all lanes' values into lane_values[0].
-fn reduce(lane: u32, is_maximum: bool) {
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) {
-      let mine = lane_values[lane];
-      let other = lane_values[lane + half];
-      lane_values[lane] = select(mine + other, max(mine, other), is_maximum);
-    }
-    workgroupBarrier();
-  }
 }

@@ -14,6 +14,7 @@ import { productWorkgroups, recordMatMul } from "../matmul/matmul_webgpu.ts";
 import { type Member, PaddedBatch, type SizeClass, stateSource } from "../padded/padded_webgpu.ts";
 import { recordExactResidual } from "../probe/exact_webgpu.ts";
 import { recordInverseJudgement, recordProbe } from "../probe/probe_webgpu.ts";
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import copySource from "./copy_matrices.wgsl" with { type: "text" };
 import source from "./coupled_newton.wgsl" with { type: "text" };
 
@@ -38,7 +39,7 @@ const TOLERANCE = 1e-6;
 const define = (entryPoint: EntryPoint) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + source,
+    ...withReductions(stateSource + source),
     entryPoint,
     bindings: ["read-write", "read-write", "read-write", "read-write", "read-write", "read-write"],
   });
@@ -75,7 +76,10 @@ export function inverseRoot(
   const run = (entryPoint: EntryPoint, workgroups: number[]) =>
     recording.dispatch(kernels[entryPoint], {
       buffers,
-      uniforms: { u32: [side, root, productWorkgroups(product)[0], count], f32: [TOLERANCE] },
+      uniforms: {
+        u32: [side, root, productWorkgroups(recording.tuning, product)[0], count],
+        f32: [TOLERANCE],
+      },
       workgroups,
     });
   const multiply = (a: GPUBuffer, b: GPUBuffer, c: GPUBuffer) => {

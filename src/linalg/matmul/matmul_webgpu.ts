@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { defineKernel, type IndirectCounts, type Kernel, type Recording } from "@/engine/mod.ts";
+import {
+  defineKernel,
+  type IndirectCounts,
+  type Kernel,
+  type Recording,
+  type Tuning,
+} from "@/engine/mod.ts";
 import source from "./matmul.wgsl" with { type: "text" };
 import sumSource from "./sum_splits.wgsl" with { type: "text" };
 
@@ -45,22 +51,23 @@ export function recordMatMul(recording: Recording, product: MatMul): void {
   const { a, b, c, m, n, k, splits = 1, alpha = 1, diagonal = 0 } = product;
   const { sharesA = false, sharesB = false, counts } = product;
   const depth = DEPTH * Math.ceil(k / splits / DEPTH);
-  recording.dispatch(variant(sideFor(product), product), {
+  recording.dispatch(variant(sideFor(recording.tuning, product), product), {
     buffers: [a, b, c],
     uniforms: {
       u32: [m, n, k, sharesA ? 0 : m * k, sharesB ? 0 : k * n, splits, depth],
       f32: [alpha, diagonal],
     },
-    workgroups: counts ?? productWorkgroups(product),
+    workgroups: counts ?? productWorkgroups(recording.tuning, product),
   });
 }
 
 /** Workgroups of a product along x, y, z. */
 export function productWorkgroups(
+  tuning: Tuning,
   product: Pick<MatMul, "m" | "n" | "batch" | "splits" | "symmetric">,
 ): number[] {
   const { m, n, batch = 1, splits = 1, symmetric = false } = product;
-  const tile = 8 * sideFor(product);
+  const tile = 8 * sideFor(tuning, product);
   const [rows, columns] = [Math.ceil(m / tile), Math.ceil(n / tile)];
   return symmetric ? [rows * (rows + 1) / 2, 1, batch * splits] : [columns, rows, batch * splits];
 }
@@ -93,10 +100,10 @@ export function recordSumSplits(
 }
 
 /** Invocations along a side of the workgroup: tiles of 128 for large matrices, else 64 or 32. */
-function sideFor({ m, n }: Pick<MatMul, "m" | "n">): number {
+function sideFor({ tile128Above, tile64Above }: Tuning, { m, n }: Pick<MatMul, "m" | "n">): number {
   const smaller = Math.min(m, n);
-  if (smaller > 256) return 16;
-  return smaller > 32 ? 8 : 4;
+  if (smaller > tile128Above) return 16;
+  return smaller > tile64Above ? 8 : 4;
 }
 
 const variants = new Map<string, Kernel>();

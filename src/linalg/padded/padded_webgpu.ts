@@ -11,6 +11,7 @@
 import { type Tensor, type Tensor1D, tensor1d } from "@tensorflow/tfjs-core";
 import { defineKernel, type Recording, type WebGpuEngine } from "@/engine/mod.ts";
 import type { Stack } from "../linear_algebra.ts";
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import loadSource from "./load.wgsl" with { type: "text" };
 import prepareSource from "./prepare.wgsl" with { type: "text" };
 import stateSource from "./state.wgsl" with { type: "text" };
@@ -78,7 +79,7 @@ const load = defineKernel({
 const [surveyRows, survey] = ["survey_rows", "survey"].map((entryPoint) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + surveySource,
+    ...withReductions(stateSource + surveySource),
     entryPoint,
     bindings: ["read", "read-write", "read-write"],
   })

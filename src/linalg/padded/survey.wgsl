@@ -2,7 +2,7 @@
 // when squared.
 //
 // The exponent is a multiple of `granule`: the inverse, the square root or the p-th root of the
-// scale is then a power of two as well, and scaling back is exact.
+// scale is then a power of two as well, and scaling back is exact. Joined with a form of reduce/.
 
 struct Params {
   side: u32,
@@ -15,7 +15,7 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> largest: array<f32, LANES>;
+alias Value = f32;
 
 // One workgroup a row.
 @compute @workgroup_size(LANES)
@@ -47,14 +47,4 @@ fn survey(
     let exponent = f32(i32(bitcast<u32>(found) >> 23u) - 127);
     states[group.z].exponent = -params.granule * round(exponent / params.granule);
   }
-}
-
-fn largest_of(mine: f32, lane: u32) -> f32 {
-  largest[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { largest[lane] = max(largest[lane], largest[lane + half]); }
-    workgroupBarrier();
-  }
-  return largest[0];
 }

@@ -1,4 +1,5 @@
 // Frobenius norms of a batch: residual = |R|_F / sqrt(d), where the host asked for the exact one.
+// Joined with a form of reduce/.
 
 override OF_ORTHOGONALITY: bool = false;  // the norm is |Q^T Q - I|_F / sqrt(d)
 
@@ -12,7 +13,7 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> sums: array<f32, LANES>;
+alias Value = f32;
 
 // One workgroup a row.
 @compute @workgroup_size(LANES)
@@ -48,14 +49,4 @@ fn exact_residual(
   } else {
     states[group.z].residual = norm;
   }
-}
-
-fn sum_of(mine: f32, lane: u32) -> f32 {
-  sums[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  return sums[0];
 }

@@ -6,12 +6,13 @@
 import { defineKernel } from "@/engine/mod.ts";
 import { recordMatMul } from "../matmul/matmul_webgpu.ts";
 import { type Member, type PaddedBatch, stateSource } from "../padded/padded_webgpu.ts";
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import source from "./exact_residual.wgsl" with { type: "text" };
 
 const define = (entryPoint: string, OF_ORTHOGONALITY: number) =>
   defineKernel({
     label: `linalg.${entryPoint}`,
-    source: stateSource + source,
+    ...withReductions(stateSource + source),
     entryPoint,
     constants: { OF_ORTHOGONALITY },
     bindings: ["read", "read-write", "read-write"],

@@ -2,6 +2,8 @@
 //
 //   residual   |M X p - p| / sqrt(d), the root of its mean square over p
 //   condition  |X^2 p| / |X p| * |M^2 p| / |M p|, the largest of each over p: two power steps
+//
+// Joined with a form of reduce/.
 
 struct Params {
   side: u32,
@@ -16,7 +18,7 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> sums: array<vec4f, LANES>;
+alias Value = vec4f;
 
 @compute @workgroup_size(LANES)
 fn judge_inverse(
@@ -32,31 +34,19 @@ fn judge_inverse(
     squares[3] += m_once[at] * m_once[at];
     squares[4] += m_twice[at] * m_twice[at];
   }
-  let missed_squares = sum_of(squares[0], lane);
-  let x_once_squares = sum_of(squares[1], lane);
-  let x_twice_squares = sum_of(squares[2], lane);
-  let m_once_squares = sum_of(squares[3], lane);
-  let m_twice_squares = sum_of(squares[4], lane);
+  for (var k = 0u; k < 5; k++) {
+    workgroupBarrier();  // the sum before was read
+    squares[k] = sum_of(squares[k], lane);
+  }
   if (lane > 0) { return; }
 
-  let inverse_norm = largest(sqrt(x_twice_squares / x_once_squares));
-  let norm = largest(sqrt(m_twice_squares / m_once_squares));
-  states[group.z].residual = sqrt(dot(missed_squares, vec4f(0.25)) / states[group.z].size);
+  let inverse_norm = largest(sqrt(squares[2] / squares[1]));
+  let norm = largest(sqrt(squares[4] / squares[3]));
+  states[group.z].residual = sqrt(dot(squares[0], vec4f(0.25)) / states[group.z].size);
   states[group.z].condition = norm * inverse_norm;
-  states[group.z].magnitude = sqrt(dot(x_once_squares, vec4f(0.25)));
+  states[group.z].magnitude = sqrt(dot(squares[1], vec4f(0.25)));
 }
 
 fn largest(v: vec4f) -> f32 {
   return max(max(v.x, v.y), max(v.z, v.w));
-}
-
-fn sum_of(mine: vec4f, lane: u32) -> vec4f {
-  workgroupBarrier();  // the sums of the call before were read
-  sums[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-  return sums[0];
 }

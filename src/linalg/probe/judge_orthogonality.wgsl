@@ -1,4 +1,5 @@
 // orthogonality = |Q^T Q p - p| / sqrt(d), the root of its mean square over the sign vectors p.
+// Joined with a form of reduce/.
 
 struct Params {
   side: u32,
@@ -9,7 +10,7 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> sums: array<vec4f, LANES>;
+alias Value = vec4f;
 
 @compute @workgroup_size(LANES)
 fn judge_orthogonality(
@@ -21,13 +22,8 @@ fn judge_orthogonality(
     let miss = missed[group.z * params.side + i];
     mine += miss * miss;
   }
-  sums[lane] = mine;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
+  let sum = sum_of(mine, lane);
   if (lane == 0) {
-    states[group.z].orthogonality = sqrt(dot(sums[0], vec4f(0.25)) / states[group.z].size);
+    states[group.z].orthogonality = sqrt(dot(sum, vec4f(0.25)) / states[group.z].size);
   }
 }

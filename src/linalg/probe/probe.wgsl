@@ -1,7 +1,7 @@
 // y = A x for four vectors at once: residuals and norms from a few random sign vectors.
 //
 // A row of A meets x, whose rows hold one entry of each of the four vectors. The float64 twin is
-// probes.ts, which also says why signs.
+// probes.ts, which also says why signs. Joined with a form of reduce/.
 
 override FROM_SIGNS: bool = false;   // x is the sign vectors themselves
 override MINUS_SIGNS: bool = false;  // y = A x - signs
@@ -20,7 +20,7 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
-var<workgroup> sums: array<vec4f, LANES>;
+alias Value = vec4f;
 
 // One workgroup a row of y.
 @compute @workgroup_size(LANES)
@@ -34,22 +34,15 @@ fn probe(
   var scale = 1.0;
   if (PREPARED) { scale = power_of_two(states[group.z].exponent); }
 
-  var sum = vec4f(0.0);
+  var mine = vec4f(0.0);
   for (var j = lane; j < size; j += LANES) {
     let at = select(i * side + j, j * side + i, TRANSPOSED);
     let is_zero = LOWER && select(j > i, i > j, TRANSPOSED);
     let value = select(scale * a[group.z * side * side + at], 0.0, is_zero);
-    sum += value * x_at(group.z, j);
+    mine += value * x_at(group.z, j);
   }
-  sums[lane] = sum;
-  workgroupBarrier();
-  for (var half = LANES / 2; half > 0; half /= 2) {
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-    workgroupBarrier();
-  }
-
+  var result = sum_of(mine, lane);
   if (lane > 0) { return; }
-  var result = sums[0];
   if (PREPARED) { result += scale * states[group.z].shift * x_at(group.z, i); }
   if (MINUS_SIGNS) { result -= signs(i); }
   y[group.z * side + i] = select(result, vec4f(0.0), i >= size);

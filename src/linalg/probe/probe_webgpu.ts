@@ -6,6 +6,7 @@
  */
 import { defineKernel, type Kernel } from "@/engine/mod.ts";
 import { type Member, type PaddedBatch, stateSource } from "../padded/padded_webgpu.ts";
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import judgeSource from "./judge_inverse.wgsl" with { type: "text" };
 import orthogonalitySource from "./judge_orthogonality.wgsl" with { type: "text" };
 import probeSource from "./probe.wgsl" with { type: "text" };
@@ -41,7 +42,7 @@ export function recordProbe<M extends Member>(
     const [FROM_SIGNS, MINUS_SIGNS, PREPARED, LOWER, TRANSPOSED] = flags;
     kernel = defineKernel({
       label: "linalg.probe",
-      source: stateSource + probeSource,
+      ...withReductions(stateSource + probeSource),
       entryPoint: "probe",
       constants: { FROM_SIGNS, MINUS_SIGNS, PREPARED, LOWER, TRANSPOSED },
       bindings: ["read", "read", "read", "read-write"],
@@ -60,7 +61,7 @@ export function recordProbe<M extends Member>(
 
 const judgeInverse = defineKernel({
   label: "linalg.judge-inverse",
-  source: stateSource + judgeSource,
+  ...withReductions(stateSource + judgeSource),
   entryPoint: "judge_inverse",
   bindings: ["read", "read", "read", "read", "read", "read-write"],
 });
@@ -90,7 +91,7 @@ export function recordInverseJudgement<M extends Member>(
 
 const judgeOrthogonality = defineKernel({
   label: "linalg.judge-orthogonality",
-  source: stateSource + orthogonalitySource,
+  ...withReductions(stateSource + orthogonalitySource),
   entryPoint: "judge_orthogonality",
   bindings: ["read", "read-write"],
 });

@@ -14,6 +14,7 @@ const DEVICE = {
   engine: "cpu",
   reason: "a test",
   adapter: null,
+  tuning: null,
   limits: {},
   features: [],
   blas: null,

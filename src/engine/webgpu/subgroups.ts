@@ -1,0 +1,83 @@
+/**
+ * Whether a device's subgroups are what the kernels need, and how its compiler wants to hear of
+ * them.
+ *
+ * WGSL asks for `enable subgroups;` before the first use (Tint insists); naga 29 refuses the line
+ * and accepts the use. So both are tried, and what compiles is run: WGSL does not say which lanes
+ * form a subgroup, and linalg/reduce/subgroups.wgsl takes them to follow each other in groups of
+ * one size.
+ *
+ * @module
+ */
+import type { OpenedDevice } from "./device.ts";
+
+const LANES = 64; // of a workgroup that reduces
+
+/** Each lane says whether its subgroup is where it is taken to be. */
+const source = `
+@group(0) @binding(0) var<storage, read_write> agrees: array<u32>;
+
+@compute @workgroup_size(${LANES})
+fn subgroups(@builtin(local_invocation_index) lane: u32) {
+  let size = subgroupAdd(1u);
+  let place = subgroupExclusiveAdd(1u);
+  let first = subgroupMin(lane);
+  agrees[lane] = u32(lane == first + place && first % size == 0 && ${LANES}u % size == 0);
+}`;
+
+/**
+ * @returns the line to put before a source that uses subgroups (it may be empty), or null where
+ *   they are missing or are not as the kernels need them.
+ */
+export async function subgroupDirective(
+  { device, features }: Pick<OpenedDevice, "device" | "features">,
+): Promise<string | null> {
+  if (!features.includes("subgroups")) return null;
+  for (const directive of ["enable subgroups;\n", ""]) {
+    const pipeline = await compiled(device, directive + source);
+    if (pipeline !== null) return await allAgree(device, pipeline) ? directive : null;
+  }
+  return null;
+}
+
+async function compiled(device: GPUDevice, code: string): Promise<GPUComputePipeline | null> {
+  const label = "engine.subgroups";
+  device.pushErrorScope("validation");
+  const pipeline = device.createComputePipeline({
+    label,
+    layout: "auto",
+    compute: { module: device.createShaderModule({ label, code }), entryPoint: "subgroups" },
+  });
+  return await device.popErrorScope() === null ? pipeline : null;
+}
+
+async function allAgree(device: GPUDevice, pipeline: GPUComputePipeline): Promise<boolean> {
+  const size = 4 * LANES;
+  const agrees = device.createBuffer({
+    size,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+  });
+  const onHost = device.createBuffer({
+    size,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(0),
+      entries: [{ binding: 0, resource: { buffer: agrees } }],
+    }),
+  );
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(agrees, 0, onHost, 0, size);
+  device.queue.submit([encoder.finish()]);
+  await onHost.mapAsync(GPUMapMode.READ);
+  const isSo = new Uint32Array(onHost.getMappedRange()).every((each) => each === 1);
+  onHost.destroy();
+  agrees.destroy();
+  return isSo;
+}

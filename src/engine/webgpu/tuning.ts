@@ -1,0 +1,114 @@
+/**
+ * Sizes and forms of the GPU kernels, by class of adapter: what WebGPU tells of an adapter is its
+ * vendor, so that is what a class is.
+ *
+ * Measured is the row `software` alone (lavapipe, 2 cores; SwiftShader gives the same order of
+ * choices). All others are estimates from the hardware's shape, made to be replaced: one run of
+ * `bench/bundle` on a machine with the card prints the times of every choice. All rows give right
+ * results on all adapters; they differ in time, and in the last bits.
+ *
+ * @module
+ */
+
+export type AdapterClass = "nvidia" | "amd" | "intel" | "apple" | "software" | "unknown";
+
+/** What the kernels let one choose. Sides are of one matrix: a result never depends on its batch. */
+export interface Tuning {
+  /** Reductions by subgroups, where the device has them and they are as the kernels need them. */
+  readonly subgroups: boolean;
+  /** Products whose smaller side is above this use tiles of 64, and below it of 32. */
+  readonly tile64Above: number;
+  /** And above this of 128. */
+  readonly tile128Above: number;
+  /** A Gram matrix of fewer tiles than this splits its sum over the examples. */
+  readonly tilesInFlight: number;
+  /** Most invocations of the workgroup that diagonalizes a small matrix or a pivot. */
+  readonly jacobiLanes: number;
+  /** Block Jacobi takes blocks of 16 rows up to this side, and of 32 above. */
+  readonly narrowBlocksUpTo: number;
+}
+
+/**
+ * Where nothing is known: the software row.
+ *
+ * Subgroups: none. Where they are emulated or narrow they may cost more than the barriers they
+ * save.
+ */
+const CAUTIOUS: Tuning = {
+  subgroups: false,
+  tile64Above: 32,
+  tile128Above: 256,
+  tilesInFlight: 256,
+  jacobiLanes: 128,
+  narrowBlocksUpTo: 256,
+};
+
+export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
+  /**
+   * ESTIMATE, for an H200 (132 multiprocessors, subgroups of 32).
+   *
+   * - subgroups: a reduction over 64 lanes is two subgroups: one barrier instead of seven.
+   * - tile128Above: a product of side n has (n/128)² tiles, and 132 of them take n = 1470; below,
+   *   tiles of 64 are four times as many. Halfway, as a large tile does twice the work a load.
+   * - tile64Above: at side 256 tiles of 32 are 64, of 64 only 16.
+   * - tilesInFlight: two workgroups a multiprocessor.
+   * - jacobiLanes: a 64 × 64 pivot has 2048 rotations of Q a step; 256 lanes are two subgroups for
+   *   each of the four schedulers, so that one computes while the other waits for memory.
+   * - narrowBlocksUpTo: a pivot of 32 takes half as long a step as one of 64 (0.35 against 0.7 µs)
+   *   and leaves twice as many rounds; at 256 the 8 pairs of blocks of 16 leave fewer idle.
+   */
+  nvidia: {
+    subgroups: true,
+    tile64Above: 256,
+    tile128Above: 1024,
+    tilesInFlight: 264,
+    jacobiLanes: 256,
+    narrowBlocksUpTo: 256,
+  },
+  /** ESTIMATE, for some 100 compute units with subgroups of 32 or 64: as nvidia, for its reasons. */
+  amd: {
+    subgroups: true,
+    tile64Above: 256,
+    tile128Above: 1024,
+    tilesInFlight: 256,
+    jacobiLanes: 256,
+    narrowBlocksUpTo: 256,
+  },
+  /**
+   * ESTIMATE, for some 30 cores with subgroups of 8 to 32. A kernel of many registers runs in
+   * subgroups of 8, and eight values then still pass through workgroup memory: two barriers fewer
+   * and no more work. 30 tiles of 128 are a side of 700; fewer tiles fill the device.
+   */
+  intel: {
+    subgroups: true,
+    tile64Above: 64,
+    tile128Above: 512,
+    tilesInFlight: 64,
+    jacobiLanes: 128,
+    narrowBlocksUpTo: 256,
+  },
+  /** ESTIMATE, for 8 to 40 cores with subgroups of 32. */
+  apple: {
+    subgroups: true,
+    tile64Above: 64,
+    tile128Above: 512,
+    tilesInFlight: 128,
+    jacobiLanes: 128,
+    narrowBlocksUpTo: 256,
+  },
+  software: CAUTIOUS,
+  unknown: CAUTIOUS,
+};
+
+/** Vendors as browsers name them and as wgpu does: by their PCI number, in decimal. */
+const VENDORS: readonly (readonly [AdapterClass, RegExp])[] = [
+  ["nvidia", /\bnvidia\b|^4318\b/i],
+  ["amd", /\bamd\b|\bradeon\b|^4098\b/i],
+  ["intel", /\bintel\b|^32902\b/i],
+  ["apple", /\bapple\b|^4203\b/i],
+];
+
+/** @param words what an adapter says of itself, its vendor first. */
+export function adapterClass(words: string): AdapterClass {
+  return VENDORS.find(([, name]) => name.test(words))?.[0] ?? "unknown";
+}

@@ -1,0 +1,27 @@
+// Sum and maximum over the lanes of a workgroup, by halves through workgroup memory; every lane
+// gets them.
+//
+// The kernel declares LANES, a power of two, and what it reduces: `alias Value = f32`, or a vector.
+// A barrier between two calls is the kernel's. The twin is subgroups.wgsl.
+
+var<workgroup> lane_values: array<Value, LANES>;
+
+fn sum_of(mine: Value, lane: u32) -> Value {
+  lane_values[lane] = mine;
+  workgroupBarrier();
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    if (lane < half) { lane_values[lane] += lane_values[lane + half]; }
+    workgroupBarrier();
+  }
+  return lane_values[0];
+}
+
+fn largest_of(mine: Value, lane: u32) -> Value {
+  lane_values[lane] = mine;
+  workgroupBarrier();
+  for (var half = LANES / 2; half > 0; half /= 2) {
+    if (lane < half) { lane_values[lane] = max(lane_values[lane], lane_values[lane + half]); }
+    workgroupBarrier();
+  }
+  return lane_values[0];
+}
