@@ -1,5 +1,6 @@
 /**
- * The linear algebra on a hardware adapter: numerical checks first, then the rows against torch on the same card.
+ * The linear algebra on a hardware adapter: numerical checks first, then the rows against torch on the same card, then the
+ * time of every value that the tuning table may hold.
  *
  * Runs from the archive of build.ts on an isolated machine, or here: `deno run -A bench/bundle/gpu_bench.ts [--smallest]`.
  * Writes gpu-results.json to the working folder; ends with 1 where a check fails. Torch rows need python3 with a CUDA torch
@@ -8,18 +9,9 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import {
-  add,
-  dispose,
-  matMul,
-  mul,
-  reshape,
-  slice,
-  type Tensor,
-  tidy,
-} from "@tensorflow/tfjs-core";
+import { add, dispose, matMul, mul, reshape, slice, tidy } from "@tensorflow/tfjs-core";
 import { openEngine } from "@/engine/mod.ts";
-import { type Report, settle, type Stack } from "@/linalg/mod.ts";
+import { settle, type Stack } from "@/linalg/mod.ts";
 import { contest, here } from "../linalg/contest.ts";
 import { factor } from "../linalg/matrices.ts";
 import { Peer, type PeerOperation } from "../linalg/peer.ts";
@@ -27,6 +19,8 @@ import { type Row, row, table } from "../linalg/row.ts";
 import { median } from "../linalg/timing.ts";
 import { MLP_SIZES, RESNET50_SIZES } from "./factor_sets.ts";
 import { check } from "./checks.ts";
+import { sweep } from "./sweep.ts";
+import { type Operation, solveAll } from "./work.ts";
 
 const { values: options } = parseArgs({
   args: Deno.args,
@@ -38,7 +32,8 @@ const { values: options } = parseArgs({
 });
 
 const engine = await openEngine({ engine: "webgpu", blas: "auto" });
-console.log(JSON.stringify(engine.facts.adapter), engine.facts.features.join(" "));
+const { adapter, tuning, features } = engine.facts;
+console.log(JSON.stringify({ ...adapter, ...tuning }), features.join(" "));
 const failures = await check(
   engine,
   options.smallest ? [2, 33, 65] : [1, 2, 33, 64, 127, 128, 129, 512, 1024, 2047],
@@ -69,44 +64,31 @@ if (!options.smallest) {
   for (const [name, sizes, published] of sets) await measureSet(name, sizes, published);
 }
 const gemm = await gemmTeraflops(options.smallest ? 256 : 4096);
-console.log(`\n${table(rows)}\nGEMM ${gemm.toFixed(2)} TFLOP/s`);
-await Deno.writeTextFile(
-  "gpu-results.json",
-  JSON.stringify({ facts: engine.facts, failures, rows, gemm_tflops: gemm }, null, 1),
-);
+console.log(`\n${table(rows)}\nGEMM ${gemm.toFixed(2)} TFLOP/s\n`);
 await peer?.close();
 await engine.close();
+
+const timings = await sweep(engine.float64, options.smallest ? 64 : 2048);
+await Deno.writeTextFile(
+  "gpu-results.json",
+  JSON.stringify(
+    { facts: engine.facts, failures, rows, gemm_tflops: gemm, sweep: timings },
+    null,
+    1,
+  ),
+);
 Deno.exit(failures.length === 0 ? 0 : 1);
 
-/** One request's worth of equal matrices, settled: what is read is one number a matrix and the statuses. */
-async function solveAll(
-  operation: "inverse" | "eigh",
-  matrices: readonly Stack[],
-): Promise<Report[]> {
-  const { keep } = await settle(engine, async (linalg) => {
-    const problems = matrices.map((matrix, i) => ({ name: `M${i}`, matrix, shift: 1e-3 }));
-    const results = operation === "eigh"
-      ? await linalg.eigh(problems)
-      : await linalg.choleskyInverse(problems);
-    const tensors: Tensor[] = results.flatMap((result) =>
-      "inverse" in result ? [result.inverse] : [result.vectors, result.values]
-    );
-    dispose(tensors); // timed is the work, judged by its statuses; not the copying of its result
-    return { read: [], keep: results.flatMap(({ reports }) => reports) };
-  });
-  return keep;
-}
-
 async function measure(
-  operation: "inverse" | "eigh",
+  operation: Operation,
   batch: number,
   n: number,
   bar?: number,
 ): Promise<void> {
   const matrices = Array.from({ length: batch }, (_, i) => factor(n, n + i));
-  const [{ residual }] = await solveAll(operation, matrices);
+  const [{ residual }] = await solveAll(engine, operation, matrices);
   const result = await contest(
-    here("curvd", () => solveAll(operation, matrices)),
+    here("curvd", () => solveAll(engine, operation, matrices)),
     peer ? [theirs(operation, n, batch)] : [],
     { seconds: 1, most: 50 },
   );
@@ -157,7 +139,7 @@ async function measureSet(
         loop += median(times) * sizes.filter((each) => each === n).length;
       }
     }
-    const result = await contest(here("curvd", () => solveAll(operation, matrices)), [], {
+    const result = await contest(here("curvd", () => solveAll(engine, operation, matrices)), [], {
       seconds: 1,
       most: 10,
     });
