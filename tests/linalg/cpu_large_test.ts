@@ -6,6 +6,7 @@ import { ok } from "node:assert/strict";
 import { eighResidualBound, inverseResidualBound, orthogonalityBound } from "@/linalg/bounds.ts";
 import { CpuLinearAlgebra } from "@/linalg/cpu.ts";
 import { gram } from "@/linalg/matrix.ts";
+import { ADVERSARIES, assertEighBars } from "../support/cpu_linalg.ts";
 import { libraryTest } from "../support/libraries.ts";
 
 const isSlowRun = Deno.env.get("CURVD_SLOW") === "1";
@@ -33,4 +34,14 @@ for (const d of isSlowRun ? [1024, 2047, 2048, 4096] : [600]) {
     },
     ["blas"],
   );
+}
+
+for (const d of isSlowRun ? [2047, 2048] : []) {
+  for (const [name, make] of Object.entries(ADVERSARIES)) {
+    libraryTest(
+      `eigh() keeps its bars at ${d} on a matrix that is ${name}`,
+      (engine) => assertEighBars(engine, make(d), d),
+      ["blas"],
+    );
+  }
 }
