@@ -10,7 +10,12 @@
 import { dispose, type Scalar, type Tensor } from "@tensorflow/tfjs-core";
 import type { Float64, WebGpuEngine } from "@/engine/mod.ts";
 import { isEighGood, isInverseGood, isRootGood } from "./bounds.ts";
-import { choleskyInverse, type FactorMember } from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
+import {
+  choleskyInverse,
+  type FactorMember,
+  type FactorOptions,
+  factorSide,
+} from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
 import { eigh, type EighMember, eighSide } from "./eigh/eigh_webgpu.ts";
 import "./gram/gram_webgpu.ts";
 import { inverseRoot, isDeviceRoot, type RootMember } from "./inverse_root/inverse_root_webgpu.ts";
@@ -204,7 +209,7 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
     targetOf: (result: R) => Stack,
     rescueIt: typeof rescueInverse,
   ): Promise<R[]> {
-    const options = { result: kind, verifyFully: this.verifyFully };
+    const options: FactorOptions = { result: kind, verifyFully: this.verifyFully };
     const record = (cases: readonly Case<ShiftedProblem, R>[]) => {
       const members = cases.map((
         { key, problem, result, index, report },
@@ -219,7 +224,12 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
         judge: (state) => judgeInverse(state, report),
       }));
       const all = [...members, ...this.#toleranceMembers(cases)];
-      this.#record(kind, all, (sizeClass) => choleskyInverse(this.#engine, sizeClass, options));
+      this.#record(
+        kind,
+        all,
+        (sizeClass) => choleskyInverse(this.#engine, sizeClass, options),
+        factorSide(options),
+      );
     };
     const rescue = async (
       { problem, result, index, report }: Case<ShiftedProblem, R>,
@@ -240,11 +250,12 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
 
   /** Factors `M + τI` where nothing else would notice an eigenvalue below −τ. */
   #recordTolerance<R>(cases: readonly Case<ShiftedProblem, R>[]): void {
-    const options = { result: "inverse", verifyFully: false } as const;
+    const options: FactorOptions = { result: "inverse", verifyFully: false };
     this.#record(
       "tolerance",
       this.#toleranceMembers(cases),
       (sizeClass) => choleskyInverse(this.#engine, sizeClass, options),
+      factorSide(options),
     );
   }
 

@@ -71,7 +71,12 @@ const KERNELS: readonly Kernel[] = [
     entryPoint,
     constants: { QUADS: 16 },
   })),
-  ...reducing(["probe/probe.wgsl"], "probe"),
+  ...reducing(["probe/signs.wgsl", "probe/probe.wgsl"], "probe"),
+  ...[4, 8, 12, 16].map((BLOCKS) => ({
+    parts: [state, "probe/signs.wgsl", "small_inverse/small_inverse.wgsl"],
+    entryPoint: "small_inverse",
+    constants: { BLOCKS },
+  })),
   ...reducing(["probe/judge_inverse.wgsl"], "judge_inverse"),
   ...reducing(["probe/judge_orthogonality.wgsl"], "judge_orthogonality"),
   ...reducing(["probe/exact_residual.wgsl"], "square_rows", "exact_residual"),

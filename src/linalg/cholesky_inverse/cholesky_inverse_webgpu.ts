@@ -16,6 +16,7 @@ import { defineKernel, type WebGpuEngine } from "@/engine/mod.ts";
 import { recordMatMul } from "../matmul/matmul_webgpu.ts";
 import {
   BLOCK,
+  blockedSide,
   type Member,
   PaddedBatch,
   type SizeClass,
@@ -24,6 +25,7 @@ import {
 import tileProduct from "../padded/tile_product.wgsl" with { type: "text" };
 import { recordInverseJudgement, recordProbe } from "../probe/probe_webgpu.ts";
 import { recordExactResidual } from "../probe/exact_webgpu.ts";
+import { smallInverse, smallSide } from "../small_inverse/small_inverse_webgpu.ts";
 import blockRowSource from "./block_row.wgsl" with { type: "text" };
 import pivotBlockSource from "./pivot_block.wgsl" with { type: "text" };
 import trailingUpdateSource from "./trailing_update.wgsl" with { type: "text" };
@@ -95,6 +97,12 @@ export interface FactorOptions {
   readonly verifyFully: boolean;
 }
 
+/** How a matrix of size d is padded: small inverses have a kernel of their own. */
+export function factorSide({ result, verifyFully }: FactorOptions): (d: number) => number {
+  const isBlocked = result === "whitener" || verifyFully;
+  return isBlocked ? blockedSide : (d) => smallSide(d) ?? blockedSide(d);
+}
+
 /**
  * Inverts (or whitens) the members of one size class. Members with a target come first.
  * @returns the states, one a member; the caller reads and disposes them.
@@ -104,8 +112,11 @@ export function choleskyInverse(
   sizeClass: SizeClass<FactorMember>,
   { result, verifyFully }: FactorOptions,
 ): Tensor {
-  const recording = engine.record(`linalg.${result}`);
   const isInverse = result === "inverse";
+  if (isInverse && !verifyFully && smallSide(sizeClass.side) !== undefined) {
+    return smallInverse(engine, sizeClass);
+  }
+  const recording = engine.record(`linalg.${result}`);
   const batch = new PaddedBatch(engine, recording, sizeClass, isInverse ? 1 : 2);
   const { side, members } = batch;
   const count = members.filter(({ target }) => target !== undefined).length;

@@ -45,16 +45,20 @@ export const BLOCK = 64;
 /** An operation takes up to nine arrays of this size: 32 matrices of 1024 each. */
 const MAX_BATCH_BYTES = 128 * 2 ** 20;
 
+/** The next multiple of {@linkcode BLOCK}. */
+export function blockedSide(d: number): number {
+  return BLOCK * Math.ceil(d / BLOCK);
+}
+
 /**
  * Groups members by padded side, in batches that fit a binding.
  *
- * @param sideOf the padded side of a matrix of size d. @default the next multiple of {@linkcode
- *   BLOCK}
+ * @param sideOf the padded side of a matrix of size d. @default {@linkcode blockedSide}
  */
 export function sizeClasses<M extends Member>(
   engine: WebGpuEngine,
   members: readonly M[],
-  sideOf: (d: number) => number = (d) => BLOCK * Math.ceil(d / BLOCK),
+  sideOf = blockedSide,
 ): SizeClass<M>[] {
   const { maxStorageBufferBindingSize } = engine.device.limits;
   const bySide = Map.groupBy(members, ({ matrix }) => sideOf(matrix.shape[1]));
@@ -239,16 +243,19 @@ export interface Run<M extends Member> {
   readonly length: number;
 }
 
-/** Stretches of members that follow each other in the same stack: one dispatch each. */
-function runs<M extends Member>(members: readonly M[]): Run<M>[] {
+/**
+ * Stretches of members that follow each other in the same stack: one dispatch each.
+ * @param start place of the first member in the batch.
+ */
+export function runs<M extends Member>(members: readonly M[], start = 0): Run<M>[] {
   const found: { member: M; first: number; length: number }[] = [];
-  members.forEach((member, first) => {
+  members.forEach((member, at) => {
     const last = found.at(-1);
     const follows = last !== undefined && last.member.problem === member.problem &&
       last.member.index + last.length === member.index &&
       typeof last.member.shift === typeof member.shift;
     if (follows) last.length++;
-    else found.push({ member, first, length: 1 });
+    else found.push({ member, first: start + at, length: 1 });
   });
   return found;
 }

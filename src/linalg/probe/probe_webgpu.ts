@@ -9,6 +9,7 @@ import { type Member, type PaddedBatch, stateSource } from "../padded/padded_web
 import { withReductions } from "../reduce/reduce_webgpu.ts";
 import judgeSource from "./judge_inverse.wgsl" with { type: "text" };
 import orthogonalitySource from "./judge_orthogonality.wgsl" with { type: "text" };
+import signs from "./signs.wgsl" with { type: "text" };
 import probeSource from "./probe.wgsl" with { type: "text" };
 
 /** What `y = A x` means; see probe.wgsl. */
@@ -42,7 +43,7 @@ export function recordProbe<M extends Member>(
     const [FROM_SIGNS, MINUS_SIGNS, PREPARED, LOWER, TRANSPOSED] = flags;
     kernel = defineKernel({
       label: "linalg.probe",
-      ...withReductions(stateSource + probeSource),
+      ...withReductions(stateSource + signs + probeSource),
       entryPoint: "probe",
       constants: { FROM_SIGNS, MINUS_SIGNS, PREPARED, LOWER, TRANSPOSED },
       bindings: ["read", "read", "read", "read-write"],
