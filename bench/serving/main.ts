@@ -4,7 +4,7 @@
  *   mlp set    `POST /v1/inverses` and `/v1/eigenbases` of the twelve factors of 784-1024-512-256-128-64-10 in safetensors, from
  *              encoding the request to holding the answer's arrays, against a peer's in-process loop over the same sizes
  *   health     `GET /health/live` every few milliseconds while a 1024 eigendecomposition runs, p50 and p99
- *   batching   64 clients that each invert a 128 pair, against one at a time
+ *   batching   64 clients that each invert a 128 pair, against one client and against no batching
  *   overhead   what a request costs beside computing and copying, and the rate of an empty one
  *   overload   four times as many requests as can be answered, for so many seconds
  *
@@ -50,7 +50,7 @@ const tables: Record<string, Record<string, unknown>[]> = {};
 const note = (name: string, row: Record<string, unknown>) => (tables[name] ??= []).push(row);
 for (const engine of options.engines.split(",") as ("cpu" | "webgpu")[]) {
   const server = await startServer(engine);
-  if (only.has("batching")) note("batching", await batchingRow(server, engine));
+  if (only.has("batching")) note("batching", await batchingRow(engine, server));
   if (engine === "cpu") {
     if (only.has("overhead")) note("overhead", await overheadRow(server));
     if (only.has("overhead")) note("live", await liveRow(server));

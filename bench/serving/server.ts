@@ -11,13 +11,21 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Starts `main.ts` on a free port and waits until it listens. @param data folder of its store. */
+/**
+ * Starts `main.ts` on a free port and waits until it listens.
+ *
+ * @param data folder of its store.
+ * @param preload a module that is loaded before it, beside this one.
+ */
 export async function startServer(
   engine: "cpu" | "webgpu",
   data = ":memory:",
+  preload?: string,
 ): Promise<RunningServer> {
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "serve"],
+    args: preload
+      ? ["run", "--quiet", "--allow-all", `--preload=bench/serving/${preload}`, "main.ts"]
+      : ["task", "--quiet", "serve"],
     cwd: new URL("../../", import.meta.url),
     env: { CURVD_ENGINE: engine, CURVD_PORT: "0", CURVD_DATA: data, NO_COLOR: "1" },
     stdout: "piped",

@@ -13,9 +13,6 @@ import type { Turn } from "./turns.ts";
 /** The longest that work waits for company, and only right after a turn that had some. */
 export const GATHER_MS = 2;
 
-/** Pieces of work a turn: more would make the first wait for the last, and gain little. */
-const MOST_TOGETHER = 128;
-
 interface Waiting {
   readonly isSociable: boolean;
   run(): Promise<unknown>;
@@ -29,6 +26,9 @@ export interface TurnFacts {
 }
 
 export class DeviceTurns {
+  /** Pieces of work a turn: more would make the first wait for the last, and gain little. */
+  static mostTogether = 128;
+
   readonly #waiting: Waiting[] = [];
   #isTaken = false;
   #lastWorks = 1;
@@ -71,7 +71,7 @@ export class DeviceTurns {
   /** How many of the first in the queue may share a turn. */
   #sociable(): number {
     const end = this.#waiting.findIndex(({ isSociable }) => !isSociable);
-    return Math.min(end < 0 ? this.#waiting.length : end, MOST_TOGETHER);
+    return Math.min(end < 0 ? this.#waiting.length : end, DeviceTurns.mostTogether);
   }
 
   /** Waits for the company of the last turn, for as long as is stated above. */
