@@ -59,7 +59,7 @@ fn small_inverse(
 
   prepare(&b, member, place, scale, scale * shift);
   if (member.result == NONE) {
-    state.failed = sweep(&b, place);
+    state.failed = sweep(&b, place, true);
     if (lane == 0) { states[group.x] = state; }
     return;
   }
@@ -69,7 +69,7 @@ fn small_inverse(
   y_to_x(lane);
   let m_twice = sum_of(multiply(&b, place, lane), lane);
 
-  state.failed = sweep(&b, place);
+  state.failed = sweep(&b, place, false);
   scale_by(&b, -1.0);
   signs_to_x(member.size, lane);
   let x_once = sum_of(multiply(&b, place, lane), lane);
@@ -88,12 +88,12 @@ fn small_inverse(
   states[group.x] = state;
 }
 
-// Block t of the lower triangle, counted row by row: (0,0) (1,0) (1,1) (2,0) ...
+// Block t of the lower triangle, column by column from the last: neighbours rest together.
 fn lower_block(t: u32) -> vec2u {
   var row = u32((sqrt(8.0 * f32(t) + 1.0) - 1.0) / 2.0);
   if (row * (row + 1) / 2 > t) { row--; }  // the root may be rounded either way
   if ((row + 1) * (row + 2) / 2 <= t) { row++; }
-  return vec2u(row, t - row * (row + 1) / 2);
+  return BLOCKS - 1 - vec2u(t - row * (row + 1) / 2, row);
 }
 
 // The block of (M + M^T) / 2, zero outside. Returns its largest value.
@@ -168,17 +168,20 @@ fn prepare(b: ptr<function, Block>, member: Member, place: vec2u, scale: f32, sh
 }
 
 // Sweeps every pivot. Returns how many were not positive.
-fn sweep(b: ptr<function, Block>, place: vec2u) -> f32 {
+//
+// With pivots_only blocks rest once their columns are swept: no later pivot depends on them.
+fn sweep(b: ptr<function, Block>, place: vec2u, pivots_only: bool) -> f32 {
   var mine = 0.0;
   for (var block = 0u; block < BLOCKS; block++) {
-    mine += sweep_pivot(b, place, block, 0u);
-    mine += sweep_pivot(b, place, block, 1u);
-    mine += sweep_pivot(b, place, block, 2u);
-    mine += sweep_pivot(b, place, block, 3u);
-    mine += sweep_pivot(b, place, block, 4u);
-    mine += sweep_pivot(b, place, block, 5u);
-    mine += sweep_pivot(b, place, block, 6u);
-    mine += sweep_pivot(b, place, block, 7u);
+    let is_awake = !pivots_only || place.y >= block;
+    mine += sweep_pivot(b, place, block, 0u, is_awake);
+    mine += sweep_pivot(b, place, block, 1u, is_awake);
+    mine += sweep_pivot(b, place, block, 2u, is_awake);
+    mine += sweep_pivot(b, place, block, 3u, is_awake);
+    mine += sweep_pivot(b, place, block, 4u, is_awake);
+    mine += sweep_pivot(b, place, block, 5u, is_awake);
+    mine += sweep_pivot(b, place, block, 6u, is_awake);
+    mine += sweep_pivot(b, place, block, 7u, is_awake);
   }
   if (place.x == place.y) { failed[place.x] = mine; }
   workgroupBarrier();
@@ -188,13 +191,17 @@ fn sweep(b: ptr<function, Block>, place: vec2u) -> f32 {
 }
 
 // Sweeps pivot r of a block of the diagonal; r is a constant. Returns 1 where that failed.
-fn sweep_pivot(b: ptr<function, Block>, place: vec2u, block: u32, r: u32) -> f32 {
+//
+// Its loops run once or not at all: a device that takes both ways of an `if` leaves a loop early.
+fn sweep_pivot(
+  b: ptr<function, Block>, place: vec2u, block: u32, r: u32, is_awake: bool,
+) -> f32 {
   let turn = (r & 1) * QUADS;
   let half = r / 4;
   let along = r % 4;
   let is_pivot = place.x == block && place.y == block;
   var failure = 0.0;
-  if (place.x == block || place.y == block) {
+  while (is_awake && (place.x == block || place.y == block)) {
     // A block beside the pivot's holds column k as its row r: S is symmetric.
     let is_row = place.x == block;
     var low = select(
@@ -216,25 +223,29 @@ fn sweep_pivot(b: ptr<function, Block>, place: vec2u, block: u32, r: u32) -> f32
     let at = turn + 2 * select(place.x, place.y, is_row);
     u[at] = low;
     u[at + 1] = high;
+    break;
   }
   workgroupBarrier();
 
-  let d = reciprocal[r & 1];
-  let i = turn + 2 * place.x;
-  let j = turn + 2 * place.y;
-  let top = u[i];
-  let bottom = u[i + 1];
-  let left = -d * u[j];
-  let right = -d * u[j + 1];
-  update(b, 0u, top.x, left, right);
-  update(b, 2u, top.y, left, right);
-  update(b, 4u, top.z, left, right);
-  update(b, 6u, top.w, left, right);
-  update(b, 8u, bottom.x, left, right);
-  update(b, 10u, bottom.y, left, right);
-  update(b, 12u, bottom.z, left, right);
-  update(b, 14u, bottom.w, left, right);
-  if (is_pivot) { (*b)[2 * r + half][along] = -d; }
+  while (is_awake) {
+    let d = reciprocal[r & 1];
+    let i = turn + 2 * place.x;
+    let j = turn + 2 * place.y;
+    let top = u[i];
+    let bottom = u[i + 1];
+    let left = -d * u[j];
+    let right = -d * u[j + 1];
+    update(b, 0u, top.x, left, right);
+    update(b, 2u, top.y, left, right);
+    update(b, 4u, top.z, left, right);
+    update(b, 6u, top.w, left, right);
+    update(b, 8u, bottom.x, left, right);
+    update(b, 10u, bottom.y, left, right);
+    update(b, 12u, bottom.z, left, right);
+    update(b, 14u, bottom.w, left, right);
+    if (is_pivot) { (*b)[2 * r + half][along] = -d; }
+    break;
+  }
   return failure;
 }
 
