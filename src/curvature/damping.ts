@@ -14,8 +14,6 @@ import {
   dispose,
   div,
   greater,
-  isFinite as isFiniteEach,
-  logicalAnd,
   max,
   maximum,
   mul,
@@ -32,7 +30,14 @@ import {
   where,
   zerosLike,
 } from "@tensorflow/tfjs-core";
-import { frobeniusNorm, type LinearAlgebra, outer, type Stack, trace } from "@/linalg/mod.ts";
+import {
+  frobeniusNorm,
+  type LinearAlgebra,
+  outer,
+  rootRatio,
+  type Stack,
+  trace,
+} from "@/linalg/mod.ts";
 import type { DampingRule } from "./method.ts";
 
 /** Which norm π balances; `off` is π = 1. */
@@ -107,9 +112,7 @@ export async function splitRatio(
 
 /** `√(A/G)`, 1 where either is zero or the root is not finite: a factor of zeros must not pull all damping to one side. */
 export function piOfSizes({ A, G }: Sizes): Tensor1D {
-  const ratio = div<Tensor1D>(sqrt(A), sqrt(G)); // of roots: the ratio itself may overflow
-  const usable = logicalAnd(isFiniteEach(ratio), greater(ratio, 0));
-  return where(usable, ratio, onesLike(ratio));
+  return rootRatio(A, G);
 }
 
 /** What is added to the diagonals of A and G, `[b]` each; the caller disposes them. */

@@ -7,12 +7,19 @@
  */
 import {
   add,
+  div,
   engine,
   expandDims,
   eye,
+  getBackend,
+  getKernel,
+  greater,
+  isFinite as isFiniteEach,
+  logicalAnd,
   matMul,
   mul,
   type NamedTensorMap,
+  onesLike,
   reshape,
   sqrt,
   square,
@@ -23,6 +30,7 @@ import {
   type Tensor3D,
   tidy,
   transpose,
+  where,
 } from "@tensorflow/tfjs-core";
 import type { Stack } from "./linear_algebra.ts";
 
@@ -89,6 +97,24 @@ export function addDiagonal(m: Stack, shift: Tensor1D | number): Stack {
 /** `Mᵀ` of each matrix, `[b, c, r]`. */
 export function transposeEach(m: Tensor3D): Tensor3D {
   return transpose(m, [0, 2, 1]);
+}
+
+/** Name under which an engine may register {@linkcode rootRatio}. */
+export const ROOT_RATIO_KERNEL = "CurvdRootRatio";
+
+/** `√a/√b` of each pair `[b]`, 1 where that is zero or not finite. The roots come first: a/b may overflow. */
+export function rootRatio(a: Tensor1D, b: Tensor1D): Tensor1D {
+  if (a.size === b.size && getKernel(ROOT_RATIO_KERNEL, getBackend())) {
+    return engine().runKernel(
+      ROOT_RATIO_KERNEL,
+      { a, b } as unknown as NamedTensorMap,
+    ) as Tensor1D;
+  }
+  return tidy(() => {
+    const ratio = div<Tensor1D>(sqrt(a), sqrt(b));
+    const usable = logicalAnd(isFiniteEach(ratio), greater(ratio, 0));
+    return where(usable, ratio, onesLike(ratio));
+  });
 }
 
 /** Outer products `u vᵀ`: `u [b, r]`, `v [b, c]` → `[b, r, c]`. */

@@ -34,6 +34,7 @@ import type {
 } from "./linear_algebra.ts";
 import "./matmul/batch_matmul_webgpu.ts";
 import type { MatrixState } from "./padded/state_webgpu.ts";
+import "./root_ratio/root_ratio_webgpu.ts";
 import type { SizeClass } from "./padded/padded_webgpu.ts";
 import type { BatchRecorder, Judged } from "./recorder_webgpu.ts";
 import { type Rescue, rescueEigh, rescueInverse, rescueRoot, rescueWhitener } from "./rescue.ts";

@@ -96,6 +96,7 @@ const KERNELS: readonly Kernel[] = [
     ...["root_norm_rows", "root_norm", "root_start"],
     ...["root_error_rows", "root_convergence", "root_step"],
   ),
+  { parts: ["root_ratio/root_ratio.wgsl"], entryPoint: "root_ratio" },
   { parts: ["inverse_root/copy_matrices.wgsl"], entryPoint: "copy_matrices" },
 ];
 
