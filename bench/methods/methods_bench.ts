@@ -2,7 +2,10 @@
  * Every method on a dense 1024 × 1024 layer, on a 256 → 256 3 × 3 convolution and, where it couples layers, on three of them, at batch
  * 128: the time of its statistics, its refresh and its update, and how they relate to K-FAC's.
  *
- *     deno task bench:methods [--engine=auto|cpu|webgpu] [--quick] [--save]
+ *     deno task bench:methods [--engine=auto|cpu|webgpu] [--quick] [--problem=conv2d] [--methods=lanczos,deflation] [--save]
+ *
+ * `--problem` takes the problems whose names begin so; `--methods` some methods, and with them K-FAC and EKFAC, which the rest is
+ * relative to.
  *
  * @module
  */
@@ -18,6 +21,8 @@ const { values: options } = parseArgs({
   options: {
     engine: { type: "string", default: "auto" },
     quick: { type: "boolean", default: false },
+    problem: { type: "string", default: "" },
+    methods: { type: "string" },
     save: { type: "boolean", default: false },
   },
 });
@@ -34,13 +39,19 @@ const engine = await openEngine({
   engine: options.engine as "auto" | "cpu" | "webgpu",
   blas: "auto",
 });
+const chosen = options.methods && ["kfac", "ekfac", ...options.methods.split(",")];
+const problems = problemsOf(options.quick ? "quick" : "full")
+  .filter(({ name }) => name.startsWith(options.problem));
 const rows: Row[] = [];
 const scalings: Record<string, { factors: number; scalings: number; ratio: number }> = {};
-for (const problem of problemsOf(options.quick ? "quick" : "full")) {
+for (const problem of problems) {
   console.log(`\n${problem.name}, batch ${BATCH}, engine ${engine.kind}; ms (relative to kfac)`);
-  console.log("method             statistics          refresh           update");
+  console.log(
+    "method             statistics           refresh            update   whole refresh to ekfac's",
+  );
   const known = new Map<MethodName, Stages>();
   for (const method of problem.methods) {
+    if (chosen && !chosen.includes(method)) continue;
     const stages = await stagesOf(engine, problem, method);
     known.set(method, stages);
     const row = rowOf(problem.name, method, stages, known);
@@ -48,7 +59,8 @@ for (const problem of problemsOf(options.quick ? "quick" : "full")) {
     const cells = (["statistics", "refresh", "update"] as const).map((stage) =>
       `${stages[stage].toFixed(1).padStart(8)} (${row.relative[stage].toFixed(2).padStart(5)})`
     );
-    console.log(`${method.padEnd(16)} ${cells.join("  ")}`);
+    const whole = row.relative.wholeRefreshToEkfac?.toFixed(2) ?? "";
+    console.log(`${method.padEnd(16)} ${cells.join("  ")}  ${whole}`);
   }
   if (problem.layers.length > 1) continue;
   const times = await scalingsOf(engine, problem);

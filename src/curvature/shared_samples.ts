@@ -25,7 +25,7 @@ import {
   tidy,
   zeros,
 } from "@tensorflow/tfjs-core";
-import { gram, symmetrize, trace, weightedGram } from "@/linalg/mod.ts";
+import { gram, symmetricProduct, trace, weightedGram } from "@/linalg/mod.ts";
 import { CHUNK_BUDGET_BYTES, type Filters, type Fisher, type Samples } from "./samples.ts";
 
 /** The rows of a batch, cut to order. */
@@ -217,22 +217,21 @@ export class SharedSamples implements Samples {
     sides: (rows: { a: Tensor3D; g: Tensor3D }) => [x: Tensor3D, y: Tensor3D],
   ): Tensor3D {
     const { groups: b, locations: T, weight } = this;
-    const isOverPlaces = T * (dX + dY) + dY ** 2 < 2 * dX * dY + dX * dY ** 2 / T;
+    const isOverPlaces = T * (dX + dY) + dY ** 2 / 2 < 2 * dX * dY + dX * dY ** 2 / (2 * T);
     const chunks = isOverPlaces ? this.chunks(2 * T * (dX + dY) + T ** 2) : this.chunks();
-    const total = accumulate(chunks, (chunk) => {
+    return accumulate(chunks, (chunk) => {
       const { m } = chunk;
       const [x, y] = sides(this.rowsOf(chunk));
       const image = matMul(x, M) as Tensor3D; // x M
       if (isOverPlaces) {
         const middle = matMul(byExample(image, b * m), byExample(x, b * m), false, true);
-        const right = reshape(matMul(middle, byExample(y, b * m)), [b, m * T, dY]);
-        return mul(matMul(y, right, true), weight);
+        const right: Tensor3D = reshape(matMul(middle, byExample(y, b * m)), [b, m * T, dY]);
+        return mul(symmetricProduct(y, right, true), weight);
       }
-      const left = reshape(products(x, y, b * m), [b, m * dX, dY]);
-      const right = reshape(products(image, y, b * m), [b, m * dX, dY]);
-      return mul(matMul(left, right, true), weight);
+      const left: Tensor3D = reshape(products(x, y, b * m), [b, m * dX, dY]);
+      const right: Tensor3D = reshape(products(image, y, b * m), [b, m * dX, dY]);
+      return mul(symmetricProduct(left, right, true), weight);
     });
-    return tidy(() => taking(total, symmetrize));
   }
 
   /** The batch in chunks, each with at most the budget at `floats` an example (by default: rows, gradient and its rotation). */

@@ -34,8 +34,9 @@ import {
 } from "@tensorflow/tfjs-core";
 import type { Stack } from "./linear_algebra.ts";
 
-/** Name under which each engine registers its symmetric product. */
+/** Names under which each engine registers its products of half the work. */
 export const GRAM_KERNEL = "CurvdGram";
+export const SYMMETRIC_PRODUCT_KERNEL = "CurvdSymmetricProduct";
 
 /**
  * `C = scale · XᵀX` of each matrix of a batch (the SYRK of BLAS).
@@ -48,9 +49,29 @@ export function gram(x: Tensor3D, scale: number): Stack {
   return engine().runKernel(GRAM_KERNEL, { x } as unknown as NamedTensorMap, { scale }) as Stack;
 }
 
+/**
+ * `op(A) op(B)` of each pair of a batch, where that is symmetric in exact arithmetic: half of it is computed and mirrored.
+ *
+ * @param a `[b, d, k]`, or `[b, k, d]` where transposed.
+ * @param b `[b, k, d]`, or `[b, d, k]` where transposed.
+ * @returns `[b, d, d]`, symmetric to the last bit.
+ */
+export function symmetricProduct(
+  a: Tensor3D,
+  b: Tensor3D,
+  transposeA = false,
+  transposeB = false,
+): Stack {
+  return engine().runKernel(
+    SYMMETRIC_PRODUCT_KERNEL,
+    { a, b } as unknown as NamedTensorMap,
+    { transposeA, transposeB },
+  ) as Stack;
+}
+
 /** `Xᵀ diag(w) X` for weights of any sign: `x [b, n, d]`, `w [b, n]`; symmetric to the last bit. */
 export function weightedGram(x: Tensor3D, w: Tensor2D): Stack {
-  return tidy(() => symmetrize(matMul(x, mul(x, expandDims(w, 2)), true)));
+  return tidy(() => symmetricProduct(x, mul(x, expandDims(w, 2)), true));
 }
 
 /** `(M + Mᵀ)/2`. */

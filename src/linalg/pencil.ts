@@ -10,7 +10,7 @@
  */
 import { dispose, matMul, type Tensor2D, tidy } from "@tensorflow/tfjs-core";
 import type { LinearAlgebra, Report, ShiftedProblem, Stack } from "./linear_algebra.ts";
-import { symmetrize } from "./matrix.ts";
+import { symmetricProduct } from "./matrix.ts";
 
 export interface PencilProblem extends ShiftedProblem {
   /** C, symmetric, of any signs. */
@@ -33,7 +33,7 @@ export async function simultaneousDiagonalization(
 ): Promise<PencilResult[]> {
   const whitened = await linalg.whiten(problems);
   const inner = whitened.map(({ whitener }, i) =>
-    tidy(() => symmetrize(matMul(matMul(whitener, problems[i].other), whitener, false, true)))
+    tidy(() => symmetricProduct(matMul(whitener, problems[i].other), whitener, false, true))
   );
   const bases = await linalg.eigh(
     inner.map((matrix, i) => ({ name: `${problems[i].name} whitened`, matrix })),

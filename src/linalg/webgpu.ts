@@ -18,6 +18,7 @@ import {
 } from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
 import { eigh, type EighMember, eighSide } from "./eigh/eigh_webgpu.ts";
 import "./gram/gram_webgpu.ts";
+import "./matmul/symmetric_product_webgpu.ts";
 import { inverseRoot, isDeviceRoot, type RootMember } from "./inverse_root/inverse_root_webgpu.ts";
 import type {
   EighProblem,

@@ -27,9 +27,9 @@ import {
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { originalKernel } from "@/engine/cpu/kernels/kernel.ts";
-import { gram } from "@/linalg/matrix.ts";
+import { gram, symmetricProduct } from "@/linalg/matrix.ts";
 import { libraryTest } from "../support/libraries.ts";
-import { gaussian } from "../support/matrices.ts";
+import { gaussian, symmetricFactors } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
 
 /** What TensorFlow.js's own kernel answers. */
@@ -313,6 +313,34 @@ libraryTest("gram() is symmetric to the bit and within 1e-6 of float64", async (
     dispose([x, c]);
   }
 });
+
+libraryTest(
+  "symmetricProduct() is symmetric to the bit and near float64 in every form",
+  async () => {
+    for (const [d, k] of [[1, 1], [7, 1], [33, 300], [256, 9], [257, 64], [600, 5]]) {
+      const { x, y } = symmetricFactors(d, k);
+      for (const [transposeA, transposeB] of [[false, false], [false, true], [true, false]]) {
+        const a = tensor(transposeA ? x.columns : x.rows, transposeA ? [2, k, d] : [2, d, k]);
+        const b = tensor(transposeB ? y.rows : y.columns, transposeB ? [2, d, k] : [2, k, d]);
+        const c = symmetricProduct(a as Tensor3D, b as Tensor3D, transposeA, transposeB);
+        const values = await c.data();
+        for (let at = 0; at < 2; at++) {
+          const part = (all: Float32Array) => all.subarray(at * d * k, (at + 1) * d * k);
+          const size = { m: d, k, n: d, transposeB: true };
+          const expected = reference.matMul(part(x.rows), part(y.rows), size);
+          for (let i = 0; i < d; i++) {
+            for (let j = 0; j < d; j++) {
+              const value = values[at * d * d + i * d + j];
+              equal(value, values[at * d * d + j * d + i]);
+              ok(Math.abs(value - expected[i * d + j]) <= 2e-6 * k, `${d} x ${k}: [${i}, ${j}]`);
+            }
+          }
+        }
+        dispose([a, b, c]);
+      }
+    }
+  },
+);
 
 libraryTest("tensors of our kernels are freed with dispose()", async () => {
   const bytes = memory().numBytes;

@@ -11,8 +11,10 @@ import fc from "fast-check";
 import type { WebGpuEngine } from "@/engine/mod.ts";
 import "../../src/linalg/gram/gram_webgpu.ts";
 import "../../src/linalg/matmul/batch_matmul_webgpu.ts";
+import "../../src/linalg/matmul/symmetric_product_webgpu.ts";
+import { symmetricProduct } from "@/linalg/matrix.ts";
 import { gpuTest } from "../support/gpu.ts";
-import { gaussian } from "../support/matrices.ts";
+import { gaussian, symmetricFactors } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
 
 const gram = (x: Tensor3D, scale: number) =>
@@ -90,6 +92,28 @@ gpuTest(
 
 for (const transposeA of [false, true]) {
   for (const transposeB of [false, true]) {
+    gpuTest(
+      `symmetricProduct() matches float64 with transposeA ${transposeA}, transposeB ${transposeB}`,
+      async (engine) => {
+        for (const [d, k] of [[1, 3], [33, 1], [65, 130], [260, 33]]) {
+          const { x, y } = symmetricFactors(d, k);
+          const a = tensor3d(transposeA ? x.columns : x.rows, transposeA ? [2, k, d] : [2, d, k]);
+          const b = tensor3d(transposeB ? y.rows : y.columns, transposeB ? [2, d, k] : [2, k, d]);
+          const c = await take(engine, symmetricProduct(a, b, transposeA, transposeB));
+          for (const item of [0, 1]) {
+            const part = (all: Float32Array) => all.subarray(item * d * k, (item + 1) * d * k);
+            const own = c.subarray(item * d * d, (item + 1) * d * d);
+            const size = { m: d, k, n: d, transposeB: true };
+            assertNear(own, reference.matMul(part(x.rows), part(y.rows), size), k, `${d} x ${k}`);
+            for (let i = 0; i < d; i++) {
+              for (let j = 0; j < i; j++) ok(Object.is(own[i * d + j], own[j * d + i]));
+            }
+          }
+          dispose([a, b]);
+        }
+      },
+    );
+
     gpuTest(
       `matMul matches float64 with transposeA ${transposeA}, transposeB ${transposeB}`,
       async (engine) => {

@@ -39,6 +39,27 @@ export function gramMatrix(d: number, seed: number, n = 2 * d): Float32Array<Arr
   return m;
 }
 
+/** A pair of matrices, by rows `[2, d, k]` and by columns `[2, k, d]`. */
+interface BothWays {
+  readonly rows: Float32Array<ArrayBuffer>;
+  readonly columns: Float32Array<ArrayBuffer>;
+}
+
+/** X, Gaussian, and `Y = X diag(w)` with weights of both signs: two of each, whose `X Yᵀ` are symmetric. */
+export function symmetricFactors(d: number, k: number): { x: BothWays; y: BothWays } {
+  const rows = gaussian([2, d, k], d + k), w = gaussian([k], k);
+  const weighted = rows.map((value, at) => value * w[at % k]);
+  const bothWays = (values: Float32Array<ArrayBuffer>): BothWays => {
+    const columns = values.slice();
+    for (let i = 0; i < 2 * d; i++) {
+      const matrix = Math.floor(i / d) * d * k;
+      for (let j = 0; j < k; j++) columns[matrix + j * d + i % d] = values[i * k + j];
+    }
+    return { rows: values, columns };
+  };
+  return { x: bothWays(rows), y: bothWays(weighted) };
+}
+
 /** `Q diag(values) Qᵀ` with a Q that fills the matrix: a few Householder reflections. */
 export function withSpectrum(values: ArrayLike<number>, seed: number): Float32Array<ArrayBuffer> {
   const d = values.length;

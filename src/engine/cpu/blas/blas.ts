@@ -7,7 +7,7 @@
  * @module
  */
 import type { EngineFacts } from "../../engine.ts";
-import type { GramSize, ProductSize } from "../products.ts";
+import type { GramSize, ProductSize, SymmetricSize } from "../products.ts";
 import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
 import { Scratch } from "./scratch.ts";
 import { type Lane, runsBeside, ThreadGate } from "./threads.ts";
@@ -112,6 +112,40 @@ export class Blas {
     syrk(rowMajor, lower, transposed, d, n, scale, own(x), d, 0, own(c), d);
   }
 
+  /**
+   * The lower triangle of a `C = op(A) op(B)` that is symmetric, blocking, by blocks of columns from the diagonal down; above
+   * the diagonal `c` holds no values of use.
+   */
+  lowerProduct(
+    c: Float32Array,
+    a: Float32Array,
+    b: Float32Array,
+    { d, k, transposeA = false, transposeB = false }: SymmetricSize,
+  ): void {
+    const { rowMajor, transposed, plain } = CBLAS;
+    const { cblas_sgemm: gemm } = this.#symbols;
+    this.#gate.prepare(d * d * k / 2);
+    for (let j = 0; j < d; j += COLUMNS_AT_ONCE) {
+      const rows = d - j, columns = Math.min(COLUMNS_AT_ONCE, rows);
+      gemm(
+        rowMajor,
+        transposeA ? transposed : plain,
+        transposeB ? transposed : plain,
+        rows,
+        columns,
+        k,
+        1,
+        own(a.subarray(transposeA ? j : j * k)),
+        transposeA ? d : k,
+        own(b.subarray(transposeB ? j * k : j)),
+        transposeB ? k : d,
+        0,
+        own(c.subarray(j * (d + 1))),
+        d,
+      );
+    }
+  }
+
   /** `B = Aᵀ` of a square matrix; false where the library has no such routine. */
   transpose(b: Float32Array, a: Float32Array, d: number): boolean {
     const { somatcopy_: transpose } = this.#symbols;
@@ -208,6 +242,9 @@ export class Blas {
 }
 
 const ONE = Float32Array.of(1);
+
+/** Columns of a symmetric product that are computed together: narrower, and the library is slower than the work saved. */
+const COLUMNS_AT_ONCE = 256;
 
 /** FFI takes arrays over an `ArrayBuffer`; nothing here shares memory between threads of JavaScript. */
 function own<T extends Float32Array | Float64Array>(array: T): T & { buffer: ArrayBuffer } {

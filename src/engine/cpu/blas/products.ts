@@ -10,5 +10,9 @@ export function blasProducts(blas: Blas): Float32Products {
       blas.syrk(c, x, size);
       mirrorLower(c, size.d);
     },
+    symmetric: (c, a, b, size) => {
+      blas.lowerProduct(c, a, b, size);
+      mirrorLower(c, size.d);
+    },
   };
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { mirrorLower } from "../mirror.ts";
-import type { Float32Products, GramSize, ProductSize } from "../products.ts";
+import type { Float32Products, GramSize, ProductSize, SymmetricSize } from "../products.ts";
 import { turn } from "../turn.ts";
 import { matMul } from "./mat_mul.ts";
 import type { Xnnpack } from "./xnnpack.ts";
@@ -49,7 +49,17 @@ export function builtInProducts(xnnpack: Xnnpack): Float32Products {
     mirrorLower(c, d);
   }
 
-  return { matMul: product, gram };
+  function symmetric(
+    c: Float32Array,
+    a: Float32Array,
+    b: Float32Array,
+    { d, ...size }: SymmetricSize,
+  ): void {
+    product(c, a, b, { ...size, m: d, n: d });
+    mirrorLower(c, d);
+  }
+
+  return { matMul: product, gram, symmetric };
 }
 
 /** Columns `start…` of a matrix `[rows, columns]`, which may be stored transposed, as `[rows, length]`. */

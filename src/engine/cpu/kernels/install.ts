@@ -30,6 +30,7 @@ import { select } from "./select.ts";
 import { slice } from "./slice.ts";
 import { stridedSlice } from "./strided_slice.ts";
 import { mean, sum } from "./sum.ts";
+import { SYMMETRIC_PRODUCT, symmetricProduct } from "./symmetric_product.ts";
 import { transpose } from "./transpose.ts";
 
 /** Puts all our kernels into TensorFlow.js's cpu backend; again with other products if called again. */
@@ -41,6 +42,7 @@ export function installKernels(products: Float32Products): void {
   installKernel(Conv2DBackpropInput, conv2dBackpropInput(products));
   installKernel(FusedConv2D, fusedConv2d(products));
   installKernel(GRAM, gram(products));
+  installKernel(SYMMETRIC_PRODUCT, symmetricProduct(products));
   installKernel(Transpose, transpose);
   installKernel(Add, add);
   installKernel(Sub, subtract);
