@@ -47,6 +47,10 @@ export interface Cost {
 
 /** Rounds of power iteration that a leading pair takes: measured 5 to 16. */
 const POWER_ROUNDS = 10;
+/** What a step on a device takes beside its arithmetic, in FLOPs: two steps an example in the coordinates of places. */
+const STEP_FLOPS = 2e6;
+/** The Gram matrix of all places, and their rows, take at most this; else the pairs are found by products. */
+const PLACES_BUDGET_BYTES = 256 * 2 ** 20;
 /** FLOPs of a symmetric eigendecomposition with vectors, in units of d³ (tridiagonal reduction, divide and conquer, back-transformation). */
 const EIGH_UNITS = 9;
 
@@ -62,10 +66,8 @@ export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize,
   const moments = isShared
     ? 2 * b * (rows * dOut * (dOut + dIn) + n * dOut * dIn ** 2)
     : 2 * b * rows * (dIn ** 2 + dOut ** 2 + dIn * dOut);
-  const half = isShared
-    ? 2 * b * (rows * (dIn ** 2 + 2 * dIn * dOut) + n * dIn * dOut ** 2)
-    : 2 * b * rows * (dIn ** 2 + dOut ** 2); // one R(F)M
-  const pair = 2 * POWER_ROUNDS * half;
+  const pair = isShared ? sharedPair(size, n).flops : 4 * POWER_ROUNDS * b * rows *
+    (dIn ** 2 + dOut ** 2);
   const products = (x: number): StageFlops => ({ products: x, inverses: 0, eigh: 0 });
   const inverses: StageFlops = { products: 0, inverses: d3, eigh: 0 };
   const bases: StageFlops = { products: 0, inverses: 0, eigh: EIGH_UNITS * d3 };
@@ -119,6 +121,33 @@ export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize,
     wireBytes: 4 * (raw + 2 * gradient),
     fits: method !== "mbf" || 4 * miniBlocks <= BLOCKS_BUDGET_BYTES,
   };
+}
+
+/** Sizes that the search for a pair depends on. */
+type PairSize = Pick<LayerSize, "groups" | "dIn" | "dOut" | "locations">;
+
+/** Whether a leading pair of a layer that shares its weights is found in the coordinates of its places, in how many bytes. */
+export function pairInPlaces(size: PairSize, n: number): { pays: boolean; bytes: number } {
+  const { inPlaces, bytes } = sharedPair(size, n);
+  return { pays: inPlaces, bytes };
+}
+
+/**
+ * The FLOPs of a leading pair, by whichever is less: products with matrices of side d_in and d_out every round, or the Gram
+ * matrix of all places once, and every round two products of T × T blocks for every two examples.
+ */
+function sharedPair(
+  { groups: b, dIn, dOut, locations: T }: PairSize,
+  n: number,
+): { flops: number; inPlaces: boolean; bytes: number } {
+  const rows = n * T;
+  const around = 4 * rows * T * (dIn + dOut); // both ways from [T, d] to [T, T]
+  const byProducts = POWER_ROUNDS * (3 * rows * (dIn ** 2 + dOut ** 2) + around);
+  const byPlaces = 2 * rows ** 2 * dIn + rows * dIn ** 2 +
+    POWER_ROUNDS * (4 * T * rows ** 2 + 3 * rows * dOut ** 2 + around + 2 * n * STEP_FLOPS / b);
+  const bytes = 4 * b * rows * (rows + dIn + dOut);
+  const inPlaces = T > 1 && bytes <= PLACES_BUDGET_BYTES && byPlaces < byProducts;
+  return { flops: b * (inPlaces ? byPlaces : byProducts), inPlaces, bytes };
 }
 
 interface Stages {

@@ -11,15 +11,19 @@
  * @module
  */
 import { dispose, mul, type Tensor1D, tidy } from "@tensorflow/tfjs-core";
-import { frobeniusNorm, type LinearAlgebra } from "@/linalg/mod.ts";
+import { frobeniusNorm, type LinearAlgebra, type Stack } from "@/linalg/mod.ts";
+import { pairInPlaces } from "./cost.ts";
 import { kroneckerFactors } from "./kfac.ts";
 import { kroneckerPreconditioner } from "./kronecker_factors.ts";
 import { lanczosSvd } from "./lanczos.ts";
 import type { Context, LayerMethod, Preconditioner } from "./method.ts";
+import type { PlaceSpace } from "./place_space.ts";
+import { powerInPlaces } from "./power_in_places.ts";
 import {
   deflated,
   identityStart,
   type KroneckerTerm,
+  type LeadingTerm,
   mixed,
   mixedStart,
   powerSvd,
@@ -76,43 +80,128 @@ const pairsByDeflation: PairFinder = async (R, rule, linalg) => {
   };
 };
 
-export const findLeadingTerm: TermFinder = ofBatch(leadingPair, leadingInSpace);
-export const findTermsByDeflation: TermFinder = ofBatch(pairsByDeflation, deflateInSpace);
+/** Finds the terms of a batch of a layer that shares its weights, in the coordinates of its places. */
+type PlacedFinder = (
+  space: PlaceSpace,
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+) => Promise<KroneckerTerms>;
+
+const leadingPlaced: PlacedFinder = async (space, rule, linalg) => {
+  const { term, placed, iterations } = await powerInPlaces(space, "positive", rule, linalg);
+  dispose(placed.Y);
+  return { terms: [term], iterations };
+};
+
+const placedByDeflation: PlacedFinder = async (space, rule, linalg) => {
+  const first = await powerInPlaces(space, "positive", rule, linalg);
+  const second = await powerInPlaces(space.without(first.placed), "mixed", rule, linalg);
+  dispose([first.placed.Y, second.placed.Y]);
+  return {
+    terms: [first.term, second.term],
+    iterations: first.iterations + second.iterations,
+  };
+};
+
+export const findLeadingTerm: TermFinder = ofBatch(leadingPair, leadingInSpace, leadingPlaced);
+export const findTermsByDeflation: TermFinder = ofBatch(
+  pairsByDeflation,
+  deflateInSpace,
+  placedByDeflation,
+);
 export const findTermsByLanczos: TermFinder = ofBatch(
   lanczosSvd,
   (space, rule) => bidiagonalizeInSpace(space, rule),
 );
 
-/** In the coordinates of the samples where the batch has them, else by products on the device. */
+/** In the coordinates of the samples where the batch has them, in those of its places where that is less work, else by products. */
 function ofBatch(
   find: PairFinder,
   inSpace: (space: SampleSpace, rule: StoppingRule) => SamplePairs,
+  findPlaced?: PlacedFinder,
 ): TermFinder {
   return async (samples, rule, linalg) => {
     const space = await sampleSpaceOf(samples, linalg);
-    if (!space) return await find(rearranged(samples), rule, linalg);
-    const { pairs, iterations } = inSpace(space, rule);
-    return { terms: pairs.map((pair) => termOf(pair, samples)), iterations };
+    if (space) {
+      const { pairs, iterations } = inSpace(space, rule);
+      return { terms: pairs.map((pair) => termOf(pair, samples)), iterations };
+    }
+    const placed = findPlaced &&
+      await inPlaces(samples, (places) => findPlaced(places, rule, linalg));
+    return placed ?? await find(rearranged(samples), rule, linalg);
   };
 }
 
-export const findCorrectedTerms: TermFinder = async (samples, rule, linalg) => {
-  const { A, G } = kroneckerFactors(samples);
-  const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
-  const space = await sampleSpaceOf(samples, linalg);
-  if (space) {
-    // what K-FAC leaves has no one pair far above the rest: a power iteration takes hundreds of rounds
-    const { pairs: [pair], iterations } = bidiagonalizeInSpace(
-      space.without(kfacCoordinates(space, samples)),
-      rule,
-      1,
-    );
-    return { terms: [{ A, G, sigma }, termOf(pair, samples)], iterations };
+/** Lends a batch's places where they are worth their Gram matrix, else answers null. */
+async function inPlaces<T>(
+  samples: Samples,
+  find: (places: PlaceSpace) => Promise<T>,
+): Promise<T | null> {
+  if (!pairInPlaces(samples, samples.pairs).pays) return null;
+  const places = samples.places();
+  if (!places) return null;
+  try {
+    return await find(places);
+  } finally {
+    places.dispose();
   }
-  const R = rearranged(samples);
-  const { term, iterations } = await powerSvd(deflated(R, { A, G }), mixedStart(R), rule, linalg);
+}
+
+export const findCorrectedTerms: TermFinder = async (samples, rule, linalg) => {
+  const { A, G, term, iterations } =
+    await inPlaces(samples, (places) => correctedInPlaces(places, samples, rule, linalg)) ??
+      await correctedOfBatch(samples, rule, linalg);
+  const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
   return { terms: [{ A, G, sigma }, term], iterations };
 };
+
+/** K-FAC's factors, and the leading pair of what they leave. */
+type Corrected = LeadingTerm & { readonly A: Stack; readonly G: Stack };
+
+async function correctedOfBatch(
+  samples: Samples,
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+): Promise<Corrected> {
+  const { A, G } = kroneckerFactors(samples);
+  const space = await sampleSpaceOf(samples, linalg);
+  if (!space) return { A, G, ...await remainder(rearranged(samples), { A, G }, rule, linalg) };
+  // what K-FAC leaves has no one pair far above the rest: a power iteration takes hundreds of rounds
+  const { pairs: [pair], iterations } = bidiagonalizeInSpace(
+    space.without(kfacCoordinates(space, samples)),
+    rule,
+    1,
+  );
+  return { A, G, term: termOf(pair, samples), iterations };
+}
+
+async function correctedInPlaces(
+  places: PlaceSpace,
+  samples: Samples,
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+): Promise<Corrected> {
+  const A = places.inputFactor(), G = samples.gradFactor();
+  const kfac = { Y: places.inputCoordinates(), G };
+  const { placed, term, iterations } = await powerInPlaces(
+    places.without(kfac),
+    "mixed",
+    rule,
+    linalg,
+  );
+  dispose([kfac.Y, placed.Y]);
+  return { A, G, term, iterations };
+}
+
+/** The leading pair of what `G ⊗ A` leaves. */
+function remainder(
+  R: Rearranged,
+  factors: { A: Stack; G: Stack },
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+): Promise<LeadingTerm> {
+  return powerSvd(deflated(R, factors), mixedStart(R), rule, linalg);
+}
 
 export const kpsvd = method(findLeadingTerm, averagedBy(leadingPair));
 export const deflation = method(findTermsByDeflation, averagedBy(pairsByDeflation));
@@ -138,8 +227,8 @@ async function averageCorrected(
   const batch = kroneckerFactors(samples);
   const A = average(old.A, batch.A, rho), G = average(old.G, batch.G, rho);
   dispose([batch.A, batch.G]);
-  const R = deflated(mixed(terms, rearranged(samples), rho), { A, G });
-  const { term, iterations } = await powerSvd(R, mixedStart(R), options, linalg);
+  const R = mixed(terms, rearranged(samples), rho);
+  const { term, iterations } = await remainder(R, { A, G }, options, linalg);
   const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
   return { terms: [{ A, G, sigma }, term], iterations };
 }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { LayerSize } from "./cost.ts";
+import { type LayerSize, pairInPlaces } from "./cost.ts";
 import type { MethodName } from "./registry.ts";
 
 type AnyMethod = MethodName | "shampoo" | "soap";
@@ -27,8 +27,8 @@ export function workingBytes(method: AnyMethod, layers: readonly LayerSize[], n:
     const isOfGradients = method === "shampoo" || method === "soap";
     const raw = isOfGradients ? 0 : n * (layer.inputValues + layer.outputValues);
     return FLOAT_BYTES *
-      (held + averages * averagedValues(method, layer) + gradients * gradientValues(layer) +
-        batches * raw);
+        (held + averages * averagedValues(method, layer) + gradients * gradientValues(layer) +
+          batches * raw) + placesBytes(method, layer, n);
   });
 }
 
@@ -53,6 +53,14 @@ const WORK: Readonly<Record<AnyMethod, { averages: number; gradients: number; ba
     shampoo: { averages: 2, gradients: 6, batches: 0 },
     soap: { averages: 2, gradients: 7, batches: 0 },
   };
+
+/** What a search for pairs keeps of a batch while it lasts, where it works in the coordinates of places. */
+function placesBytes(method: AnyMethod, layer: LayerSize, n: number): number {
+  if (!["kpsvd", "deflation", "kfac_corrected"].includes(method)) return 0;
+  if (layer.kind !== "dense" && layer.kind !== "conv2d") return 0;
+  const { pays, bytes } = pairInPlaces(layer, n);
+  return pays ? bytes : 0;
+}
 
 function heldValues(
   method: AnyMethod,

@@ -65,6 +65,12 @@ export interface StoppingRule {
   readonly maxIterations: number;
 }
 
+/** A leading pair, with the rounds it took. */
+export interface LeadingTerm {
+  readonly term: KroneckerTerm;
+  readonly iterations: number;
+}
+
 /** Rounds without progress, once near, after which float32 has nothing more to give. */
 const PATIENCE = 4;
 /** "Near": a residual below this, relative to σ. */
@@ -112,12 +118,12 @@ export function mixed(
 }
 
 /** `I/‖I‖ [b, d, d]`: a positive definite start, whose first half-step is TKFAC's partial trace. */
-export function identityStart({ dIn, groups }: Rearranged): Stack {
+export function identityStart({ dIn, groups }: Pick<Rearranged, "dIn" | "groups">): Stack {
   return tidy(() => div(tile(expandDims<Stack>(eye(dIn), 0), [groups, 1, 1]), Math.sqrt(dIn)));
 }
 
 /** A symmetric start of both signs, the same for the same sizes; after deflation the identity may be nearly orthogonal. */
-export function mixedStart({ dIn: d, groups }: Rearranged): Stack {
+export function mixedStart({ dIn: d, groups }: Pick<Rearranged, "dIn" | "groups">): Stack {
   const values = new Float32Array(groups * d * d);
   let state = 0x9e3779b9;
   for (let i = 0; i < values.length; i++) {
@@ -135,13 +141,12 @@ export function mixedStart({ dIn: d, groups }: Rearranged): Stack {
 export async function powerSvd(
   R: Rearranged,
   start: Stack,
-  { tolerance, maxIterations }: StoppingRule,
+  rule: StoppingRule,
   linalg: LinearAlgebra,
-): Promise<{ term: KroneckerTerm; iterations: number }> {
+): Promise<LeadingTerm> {
   let V = start;
-  let best = Infinity, stalled = 0, iterations = 0;
-  for (;;) {
-    iterations++;
+  const isOver = stoppingBy(rule);
+  for (let iterations = 1;; iterations++) {
     const round = tidy(() => {
       const { unit: U } = normalized(R.forward(V));
       const { unit: next, norm: sigma } = normalized(R.adjoint(U));
@@ -153,15 +158,25 @@ export async function powerSvd(
     V = round.V;
     const [change] = await linalg.numbers([round.change]);
     dispose(round.change);
-    stalled = change < best || change > NEAR ? 0 : stalled + 1;
-    best = Math.min(best, change);
-    if (change <= tolerance || stalled >= PATIENCE || iterations >= maxIterations) {
+    if (isOver(change, iterations)) {
       const term = scaledTerm(round.U, V, round.sigma);
       dispose([round.U, V]);
       return { term, iterations };
     }
     dispose([round.U, round.sigma]);
   }
+}
+
+/** Whether to stop after a round that changed the iterate by so much: near enough, no nearer for some rounds, or the last. */
+export function stoppingBy(
+  { tolerance, maxIterations }: StoppingRule,
+): (change: number, iterations: number) => boolean {
+  let best = Infinity, stalled = 0;
+  return (change, iterations) => {
+    stalled = change < best || change > NEAR ? 0 : stalled + 1;
+    best = Math.min(best, change);
+    return change <= tolerance || stalled >= PATIENCE || iterations >= maxIterations;
+  };
 }
 
 /** `(√σ U, √σ V, σ)` with `tr G ≥ 0`; takes over σ alone. */

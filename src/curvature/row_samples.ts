@@ -129,6 +129,10 @@ export class RowSamples implements Samples {
     return { a: this.inputs(), g: this.grads() };
   }
 
+  places(): null {
+    return null;
+  }
+
   inputRows(limit: number): { rows: Tensor3D; scale: number } | null {
     return this.examples > limit ? null : { rows: this.inputs().clone(), scale: 1 / this.examples };
   }

@@ -21,6 +21,8 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 
+import type { PlaceSpace } from "./place_space.ts";
+
 /** Where the output gradients come from; says how several backprops combine. */
 export type Fisher = "empirical" | "sampled" | "exact";
 
@@ -86,6 +88,8 @@ export interface Samples extends PairProducts {
    * null where weights are shared.
    */
   rows(): { a: Tensor3D; g: Tensor3D } | null;
+  /** Its rows in the coordinates of their places; null where there is one place an example, or A is no sum of `a aᵀ` (SUA). */
+  places(): PlaceSpace | null;
   /**
    * All rows of a (one an example and place, at most `limit`), with `A = scale · aᵀa`; null where there are more.
    * The caller disposes `rows`. For the Woodbury form of an inverse.

@@ -26,6 +26,7 @@ import {
   zeros,
 } from "@tensorflow/tfjs-core";
 import { gram, symmetricProduct, trace, weightedGram } from "@/linalg/mod.ts";
+import { PlaceSpace } from "./place_space.ts";
 import { CHUNK_BUDGET_BYTES, type Filters, type Fisher, type Samples } from "./samples.ts";
 
 /** The rows of a batch, cut to order. */
@@ -184,6 +185,20 @@ export class SharedSamples implements Samples {
     return null;
   }
 
+  places(): PlaceSpace | null {
+    const { source, examples, weight } = this;
+    if (source.inputFactor) return null;
+    const { backprops, inputScale } = source;
+    return PlaceSpace.of({
+      a: source.inputs(0, examples),
+      g: this.allGrads(),
+      examples,
+      backprops,
+      weight,
+      inputScale,
+    });
+  }
+
   inputRows(limit: number): { rows: Tensor3D; scale: number } | null {
     const { source, examples, locations } = this;
     if (examples * locations > limit || source.inputFactor) return null;
@@ -191,19 +206,23 @@ export class SharedSamples implements Samples {
   }
 
   gradRows(limit: number): { rows: Tensor3D; scale: number } | null {
-    const { source, examples, locations } = this;
-    if (this.pairs * locations > limit) return null;
-    const rows = tidy(() =>
+    if (this.pairs * this.locations > limit) return null;
+    return { rows: this.allGrads(), scale: this.source.gradScale };
+  }
+
+  dispose(): void {
+    this.source.dispose();
+  }
+
+  /** `g [b, k·n·T, d_out]`, backprop by backprop. */
+  private allGrads(): Tensor3D {
+    const { source, examples } = this;
+    return tidy(() =>
       concat(
         Array.from({ length: source.backprops }, (_, k) => source.grads(k, 0, examples)),
         1,
       )
     );
-    return { rows, scale: source.gradScale };
-  }
-
-  dispose(): void {
-    this.source.dispose();
   }
 
   /**
