@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { dispose, matMul, type Tensor2D, tidy } from "@tensorflow/tfjs-core";
+import { concat, dispose, matMul, slice, type Tensor2D, tidy } from "@tensorflow/tfjs-core";
 import type { LinearAlgebra, Report, ShiftedProblem, Stack } from "./linear_algebra.ts";
 import { symmetricProduct } from "./matrix.ts";
 
@@ -33,7 +33,7 @@ export async function simultaneousDiagonalization(
 ): Promise<PencilResult[]> {
   const whitened = await linalg.whiten(problems);
   const inner = whitened.map(({ whitener }, i) =>
-    tidy(() => symmetricProduct(matMul(whitener, problems[i].other), whitener, false, true))
+    tidy(() => symmetricProduct(lowerTimes(whitener, problems[i].other), whitener, false, true))
   );
   const bases = await linalg.eigh(
     inner.map((matrix, i) => ({ name: `${problems[i].name} whitened`, matrix })),
@@ -44,5 +44,22 @@ export async function simultaneousDiagonalization(
     const K = matMul(whitener, vectors, true) as Stack; // L⁻ᵀ E
     dispose([whitener, vectors]);
     return { K, s: values, reports };
+  });
+}
+
+/** Sides from which leaving zeros out is worth the copies. */
+const LEAST_BLOCKED = 2048;
+
+/** `L C` of lower triangular matrices, in four blocks of rows without most of the zeros: 5/8 of the work. */
+function lowerTimes(L: Stack, C: Stack): Stack {
+  const [b, d] = L.shape;
+  if (d < LEAST_BLOCKED) return matMul(L, C);
+  return tidy(() => {
+    const edges = [0, 1, 2, 3, 4].map((quarter) => Math.round(quarter * d / 4));
+    const blocks = edges.slice(1).map((end, at) => {
+      const rows = slice(L, [0, edges[at], 0], [b, end - edges[at], end]);
+      return matMul(rows, slice(C, [0, 0, 0], [b, end, d])) as Stack;
+    });
+    return concat(blocks, 1);
   });
 }
