@@ -8,6 +8,7 @@
  * @module
  */
 import { type Tensor, tensor, type Tensor3D } from "@tensorflow/tfjs-core";
+import { sumOfSquares } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import {
   firstNonFinite,
@@ -61,22 +62,30 @@ export function uploadSymmetric({ data, shape }: SymmetricInput): Tensor3D {
  *   came in explains: `‖M − Mᵀ‖_F > 4u√d·‖M‖_F`.
  */
 export function ingestSymmetric(wire: WireTensor, place: Place): SymmetricInput {
-  expectFinite(wire, place);
   const { shape, dtype } = wire;
   const data = wire.data as Float32Array<ArrayBuffer>;
   const u = UNIT_ROUNDOFF[dtype];
+  const normOf = (matrix: Float32Array) => {
+    const norm = Math.sqrt(sumOfSquares(matrix));
+    if (!Number.isFinite(norm)) expectFinite(wire, place);
+    return norm;
+  };
   if (shape.length === 1) {
     const d = packedSide(shape[0]);
-    if (d === undefined) throw notSquare(shape, place);
+    if (d === undefined) {
+      expectFinite(wire, place);
+      throw notSquare(shape, place);
+    }
     const full = unpackSymmetric(data, d);
-    return { data: full, shape: [1, d, d], tolerances: [tau(u, d, Math.sqrt(squares(full)))] };
+    return { data: full, shape: [1, d, d], tolerances: [tau(u, d, normOf(full))] };
   }
   const d = shape.at(-1)!;
   if (shape.at(-2) !== d) throw notSquare(shape, place);
   const b = shape.length === 3 ? shape[0] : 1;
   const tolerances = Array.from({ length: b }, (_, i) => {
     const matrix = data.subarray(i * d * d, (i + 1) * d * d);
-    const norm = Math.sqrt(squares(matrix));
+    const norm = normOf(matrix);
+    if (isSymmetric(matrix, d)) return tau(u, d, norm);
     symmetrize(matrix, d, 4 * Math.max(u, 2 ** -24) * Math.sqrt(d) * norm, place);
     return tau(u, d, norm);
   });
@@ -116,20 +125,33 @@ function tau(u: number, d: number, norm: number): number {
   return (2 * u + d * 2 ** -23) * norm;
 }
 
-function squares(matrix: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < matrix.length; i++) sum += matrix[i] * matrix[i];
-  return sum;
+/** Side of the blocks that a matrix and its transpose are met in: the transposed side of a row-major matrix is far away. */
+const BLOCK = 32;
+
+/** Whether it is so to the bit, as nearly all are that come. */
+function isSymmetric(matrix: Float32Array, d: number): boolean {
+  for (let rows = 0; rows < d; rows += BLOCK) {
+    const rowsEnd = Math.min(rows + BLOCK, d);
+    for (let columns = 0; columns <= rows; columns += BLOCK) {
+      for (let i = rows; i < rowsEnd; i++) {
+        const end = i * d + Math.min(columns + BLOCK, i);
+        let above = columns * d + i;
+        for (let below = i * d + columns; below < end; below++, above += d) {
+          if (matrix[below] !== matrix[above]) return false;
+        }
+      }
+    }
+  }
+  return true;
 }
 
-/** In place, in blocks that stay in the cache: the transposed side of a row-major matrix is far away. */
+/** In place. */
 function symmetrize(
   matrix: Float32Array,
   d: number,
   bound: number,
   { layer, tensor }: Place,
 ): void {
-  const BLOCK = 32;
   let difference = 0;
   for (let rows = 0; rows < d; rows += BLOCK) {
     for (let columns = 0; columns <= rows; columns += BLOCK) {

@@ -11,4 +11,5 @@ export { float64Within } from "./cpu/blas/float64.ts";
 export { type BlasOfHelper, openBlasAsHelper } from "./cpu/blas/open.ts";
 export { builtInFloat64 } from "./cpu/built_in/float64.ts";
 export { mirrorLower } from "./cpu/mirror.ts";
+export { sumOfSquares } from "./cpu/squares.ts";
 export { turn } from "./cpu/turn.ts";

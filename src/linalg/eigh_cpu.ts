@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { sumOfSquares } from "@/engine/host.ts";
 import { isEighGood } from "./bounds.ts";
 import { exactEigh } from "./exact_cpu.ts";
 import type { Report } from "./linear_algebra.ts";
@@ -31,7 +32,7 @@ export async function decompose(host: Host, problem: HostMatrix): Promise<Solved
 
 /** Divide and conquer; null where it did not converge, missed its bound, or found an eigenvalue below −τ. */
 async function decomposeInFloat32(host: Host, problem: HostMatrix): Promise<SolvedEigh | null> {
-  const norm = frobeniusNorm(problem.matrix);
+  const norm = Math.sqrt(sumOfSquares(problem.matrix));
   if (!Number.isFinite(norm)) return null; // LAPACK may not return from a NaN
   const { d } = problem;
   return await host.blas!.scratch.lend(d * d, (rows) => decomposeIn(rows, host, problem, norm));
@@ -69,15 +70,4 @@ async function decomposeIn(
       engine: "blas",
     },
   };
-}
-
-/** `‖M‖_F`, in four sums that the processor can overlap. */
-function frobeniusNorm(matrix: Float32Array): number {
-  const end = matrix.length - matrix.length % 4;
-  let a = 0, b = 0, c = 0, e = 0;
-  for (let i = 0; i < end; i += 4) {
-    a += matrix[i] ** 2, b += matrix[i + 1] ** 2, c += matrix[i + 2] ** 2, e += matrix[i + 3] ** 2;
-  }
-  for (let i = end; i < matrix.length; i++) a += matrix[i] ** 2;
-  return Math.sqrt(a + b + c + e);
 }
