@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { Layer } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import type { LinearAlgebra } from "@/linalg/mod.ts";
@@ -93,7 +94,10 @@ export async function stepWork(
   linalg: LinearAlgebra,
 ): Promise<Made<StepAnswer>> {
   const { taken, gradients, observations, updates, isFirst } = await moved(session, linalg);
-  session.whenTaken?.(taken.state);
+  if (session.whenTaken) {
+    session.whenTaken(taken.state);
+    await eventLoopTurn(); // what is written of it leaves before updates that hold the thread
+  }
   if (updates) {
     const fields = isFirst ? { initialised: true } : {};
     const made = answered(
@@ -187,6 +191,10 @@ function withDiagnostics(made: Made<StepAnswer>, { findings }: Taken): Made<Step
       return { answer, state: next };
     },
   };
+}
+
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** The layers that these inputs told sizes of. */
