@@ -26,9 +26,8 @@ for (const signal of signals) {
 }
 try {
   const client = new CurvdClient(server?.url ?? options.server!);
-  const { engine, reason, blas } = await client.device();
+  const { engine, reason } = await client.device();
   console.log(`Server: ${client.url}, engine ${engine}. ${reason}`);
-  console.log(`Its BLAS: ${blas?.library ?? "none, built-in float64"}`);
   console.log(
     `Training: TensorFlow.js on the CPU, products by ${facts.blas?.library ?? "built-in code"}; ` +
       `${navigator.hardwareConcurrency} cores, ${Deno.build.os} ${Deno.build.arch}, ` +

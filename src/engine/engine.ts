@@ -15,7 +15,7 @@ export type EngineKind = "webgpu" | "cpu";
 /** What `GET /v1/device` tells of an engine. */
 export interface EngineFacts {
   readonly engine: EngineKind;
-  /** Why this engine and not the other, in a sentence. */
+  /** Why this engine and not the other; of the cpu engine also what it computes with. In sentences. */
   readonly reason: string;
   /**
    * WebGPU: the adapter's vendor, architecture, device, description, whether it is software, and

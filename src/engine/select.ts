@@ -7,6 +7,7 @@
  * @module
  */
 import type { Engine, EngineKind } from "./engine.ts";
+import type { Blas } from "./cpu/blas/blas.ts";
 import { openBlas } from "./cpu/blas/open.ts";
 import { blasFloat64 } from "./cpu/blas/float64.ts";
 import { builtInFloat64 } from "./cpu/built_in/float64.ts";
@@ -27,17 +28,18 @@ export interface EngineOptions {
  */
 export async function openEngine({ engine, blas: setting }: EngineOptions): Promise<Engine> {
   const blas = openBlas(setting);
-  if (engine === "cpu") return openCpuEngine({ blas, reason: "It was asked for." });
+  const openCpu = (why: string) =>
+    openCpuEngine({ blas, reason: `${why} ${arithmeticOf(blas, setting)}` });
+  if (engine === "cpu") return openCpu("It was asked for.");
 
   const adapter = await probeAdapter();
   const isHardware = adapter !== null && !adapter.software;
   if (engine === "auto" && !isHardware) {
-    return openCpuEngine({
-      blas,
-      reason: adapter === null
+    return openCpu(
+      adapter === null
         ? "There is no WebGPU adapter."
         : `The only WebGPU adapter (${adapter.description}) is software, slower than this engine.`,
-    });
+    );
   }
   return openWebGpuEngine({
     float64: blas ? blasFloat64(blas) : builtInFloat64,
@@ -45,4 +47,11 @@ export async function openEngine({ engine, blas: setting }: EngineOptions): Prom
       ? `There is a hardware WebGPU adapter (${adapter!.description}).`
       : "It was asked for.",
   });
+}
+
+/** What the cpu engine computes with, in a sentence. */
+function arithmeticOf(blas: Blas | null, setting: string): string {
+  if (blas !== null) return `Its BLAS is ${blas.library} (${blas.facts.path}).`;
+  const lack = setting === "off" ? "The BLAS is off" : "No BLAS was found";
+  return `${lack}: the built-in arithmetic computes.`;
 }

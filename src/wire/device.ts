@@ -3,7 +3,7 @@ import * as z from "zod";
 
 export const DeviceAnswer = z.looseObject({
   engine: z.enum(["webgpu", "cpu"]),
-  reason: z.string().describe("why this engine and not the other"),
+  reason: z.string().describe("why this engine and not the other, and what it computes with"),
   adapter: z.record(z.string(), z.union([z.string(), z.boolean()])).nullable(),
   tuning: z.record(z.string(), z.union([z.number(), z.boolean()])).nullable()
     .describe("sizes and forms of the GPU kernels, chosen by the adapter's class"),

@@ -35,7 +35,7 @@ selectTest("auto takes the cpu where there is no adapter, and says so", async ()
     () => openEngine({ engine: "auto", blas: "off" }),
   );
   equal(kind, "cpu");
-  match(facts.reason, /no WebGPU adapter/);
+  match(facts.reason, /no WebGPU adapter.*BLAS is off/);
 });
 
 selectTest("auto never takes a software adapter, and names it", async () => {
@@ -45,6 +45,21 @@ selectTest("auto never takes a software adapter, and names it", async () => {
   );
   equal(kind, "cpu");
   match(facts.reason, /llvmpipe.*software/);
+});
+
+selectTest("the cpu engine names the BLAS that it found, or says that there is none", async () => {
+  const { reason, blas } = (await openEngine({ engine: "cpu", blas: "auto" })).facts;
+  ok(reason.includes(blas === null ? "No BLAS was found" : blas.path), reason);
+});
+
+Deno.test({
+  name: "without the right to call libraries no BLAS is found, and the reason says so",
+  permissions: { ffi: false },
+  fn: async () => {
+    const { facts } = await openEngine({ engine: "cpu", blas: "auto" });
+    equal(facts.blas, null);
+    match(facts.reason, /No BLAS was found/);
+  },
 });
 
 selectTest("webgpu asked for without an adapter is refused with what to do", async () => {

@@ -47,7 +47,7 @@ export class CpuEngine implements Engine {
 
 export interface CpuEngineOptions {
   readonly blas: Blas | null;
-  /** Why this engine runs, for {@linkcode EngineFacts}. */
+  /** Why this engine runs, and on what, for {@linkcode EngineFacts}. */
   readonly reason: string;
 }
 
