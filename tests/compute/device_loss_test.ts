@@ -1,6 +1,5 @@
 /** A device that is lost: what was in flight is refused and may come again, sessions go on from the store. */
 import { ok, strictEqual as equal } from "node:assert/strict";
-import { probeAdapter } from "@/engine/mod.ts";
 import { startStore } from "@/sessions/mod.ts";
 import { Codec, decodeDocument, type Document, encodeDocument, PLAIN_OUTPUT } from "@/wire/mod.ts";
 import { createApp } from "../../routes/mod.ts";
@@ -8,12 +7,9 @@ import { startCompute } from "../../src/compute/client.ts";
 import { batch, DAMPING, LAYERS, SIZES } from "../sessions/batches.ts";
 import { tensorIn, values } from "../sessions/support.ts";
 import { distance, norm } from "../support/dense.ts";
+import { isWithoutGpu } from "../support/gpu.ts";
 import { gramMatrix } from "../support/matrices.ts";
 import { joined } from "../wire/bytes.ts";
-
-const adapter = await probeAdapter();
-const isRequired = Deno.env.get("CURVD_REQUIRE_WEBGPU") === "1";
-if (adapter === null) console.log("no WebGPU adapter: no device can be lost, the test is ignored");
 
 interface Answered {
   readonly status: number;
@@ -24,7 +20,7 @@ interface Answered {
 Deno.test({
   name:
     "a lost device refuses what is in flight with 503, and every session goes on from the store",
-  ignore: adapter === null && !isRequired,
+  ignore: isWithoutGpu,
   // The library's and the device's threads outlive the test.
   sanitizeOps: false,
   sanitizeResources: false,

@@ -1,9 +1,7 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { probeAdapter } from "@/engine/mod.ts";
 import { PROVEN_VERSIONS } from "../../src/engine/webgpu/staging.ts";
-
-const hasAdapter = await probeAdapter() !== null;
+import { isWithoutGpu } from "../support/gpu.ts";
 
 /** Two hundred reads in a process of their own. */
 async function readInChild(way: "primed" | "awaited") {
@@ -19,7 +17,7 @@ async function readInChild(way: "primed" | "awaited") {
 
 Deno.test({
   name: "a primed staging buffer is read right and within two milliseconds, on the proven versions",
-  ignore: !hasAdapter || !PROVEN_VERSIONS.includes(Deno.version.deno),
+  ignore: isWithoutGpu || !PROVEN_VERSIONS.includes(Deno.version.deno),
   fn: async () => {
     const { right, medianMs } = await readInChild("primed");
     equal(right, 200);
@@ -29,6 +27,6 @@ Deno.test({
 
 Deno.test({
   name: "an awaited staging buffer is read right on any version",
-  ignore: !hasAdapter,
+  ignore: isWithoutGpu,
   fn: async () => equal((await readInChild("awaited")).right, 200),
 });

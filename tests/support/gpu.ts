@@ -13,6 +13,8 @@ import { reference } from "./reference.ts";
 
 const adapter = await probeAdapter();
 const isRequired = Deno.env.get("CURVD_REQUIRE_WEBGPU") === "1";
+/** Whether tests of the GPU are ignored: there is no adapter, and none is required. */
+export const isWithoutGpu = adapter === null && !isRequired;
 const isSlowRun = Deno.env.get("CURVD_SLOW") === "1";
 console.log(
   adapter === null
@@ -44,7 +46,7 @@ export function gpuTest(
 ): void {
   Deno.test({
     name,
-    ignore: (adapter === null && !isRequired) || (isSlow && !isSlowRun),
+    ignore: isWithoutGpu || (isSlow && !isSlowRun),
     // The device outlives the test, and its promises with it.
     sanitizeOps: false,
     sanitizeResources: false,

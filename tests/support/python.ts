@@ -1,4 +1,5 @@
 /** Python for tests: the interpreter that CURVD_PYTHON names, else python3 on the path. @module */
+import { printedBy } from "./programs.ts";
 
 const named = Deno.env.get("CURVD_PYTHON");
 
@@ -10,12 +11,8 @@ export const PYTHON = named ?? "python3";
  * @throws Error where CURVD_PYTHON names an interpreter that lacks it: then it was meant to be there.
  */
 export async function pythonHas(modules: readonly string[], what: string): Promise<boolean> {
-  const { success } = await new Deno.Command(PYTHON, {
-    args: ["-c", `import ${modules.join(", ")}`],
-    stderr: "null",
-  }).output().catch(() => ({ success: false }));
-  if (success) return true;
-  const reason = `${what}: ${PYTHON} lacks one of ${modules.join(", ")}`;
+  if (await printedBy(PYTHON, ["-c", `import ${modules.join(", ")}`]) !== null) return true;
+  const reason = `${what}: there is no ${PYTHON} with ${modules.join(", ")}`;
   if (named !== undefined) throw new Error(`Cannot test ${reason}`);
   console.warn(`NOT TESTED: ${reason}`);
   return false;

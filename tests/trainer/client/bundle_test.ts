@@ -2,6 +2,7 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { CurvdClient } from "@/trainer/mod.ts";
 import { appWith } from "../../routes/fake_compute.ts";
+import { printedBy } from "../../support/programs.ts";
 
 const CLIENT = "src/trainer/client/mod.ts";
 const LIMIT_BYTES = 100_000;
@@ -37,8 +38,7 @@ Deno.test("the bundle runs as a module of its own: it asks and is answered", asy
   equal((await client.device()).engine, "cpu");
 });
 
-const node = await new Deno.Command("node", { args: ["--version"], stdout: "piped" }).output()
-  .then(({ stdout }) => new TextDecoder().decode(stdout).trim(), () => null);
+const node = await printedBy("node", ["--version"]);
 const isOld = node !== null && Number(/^v(\d+)/.exec(node)?.[1]) < 20;
 if (node === null || isOld) {
   console.warn(
