@@ -71,8 +71,14 @@ export class CheckedSession {
     this.tally.check(answer.status === 200 ? this.#fault(answer, gradient, k) : refusal(answer));
   }
 
-  /** Holds the averages on the server against those here, then ends it. */
+  /** Holds the averages on the server against those here, if a step was taken, then ends it. */
   async close(): Promise<void> {
+    if (this.#steps > 0) await this.#checkAverages();
+    const ended = await this.#change("DELETE", `/${this.id}`, undefined, "close");
+    this.tally.check(ended.status === 200 ? undefined : refusal(ended));
+  }
+
+  async #checkAverages(): Promise<void> {
     const asked = { method: "GET", path: `/v1/sessions/${this.id}/factors` };
     const answer = await ask(this.url, asked, this.tally);
     if (answer.status !== 200) this.tally.check(refusal(answer));
@@ -82,8 +88,6 @@ export class CheckedSession {
         compare("running A", A.flat(), this.#A) ?? compare("running G", G.flat(), this.#G),
       );
     }
-    const ended = await this.#change("DELETE", `/${this.id}`, undefined, "close");
-    this.tally.check(ended.status === 200 ? undefined : refusal(ended));
   }
 
   #observe(a: Dense, g: Dense): void {
