@@ -25,7 +25,16 @@ interface Progress {
   at: number;
 }
 
-export function limitConnections(server: Server, limits: ConnectionLimits): void {
+/** The connections of a server. */
+export interface Connections {
+  /**
+   * Ends those on which nothing was ever said: browsers and clients open them in advance. `node:http` does not count them
+   * among the idle ones, which have had a request.
+   */
+  closeSilent(): void;
+}
+
+export function limitConnections(server: Server, limits: ConnectionLimits): Connections {
   const open = new Map<Socket, Progress>();
   const ofAddress = new Map<string, number>();
 
@@ -54,4 +63,10 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
     }
   }, limits.checkEveryMs);
   server.on("close", () => clearInterval(check));
+
+  return {
+    closeSilent() {
+      for (const socket of open.keys()) if (socket.bytesRead === 0) socket.destroy();
+    },
+  };
 }

@@ -9,7 +9,7 @@ import { getRequestListener } from "@hono/node-server";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { log } from "@/log.ts";
-import { type ConnectionLimits, limitConnections } from "./connections.ts";
+import { type ConnectionLimits, type Connections, limitConnections } from "./connections.ts";
 import { answerUnreadable, onClientError } from "./protocol_errors.ts";
 
 /** Times in milliseconds, sizes in bytes. */
@@ -69,7 +69,7 @@ export async function listen(
     maxHeaderSize: bounds.headerBytes,
     requireHostHeader: false, // the listener refuses it too, with a problem
   }, answer);
-  limitConnections(server, bounds);
+  const connections = limitConnections(server, bounds);
   server.on("clientError", onClientError);
 
   const listening = Promise.withResolvers<void>();
@@ -79,15 +79,22 @@ export async function listen(
 
   const { port: bound } = server.address() as AddressInfo;
   const name = host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${name}:${bound}`, close: (graceMs) => close(server, graceMs) };
+  return {
+    url: `http://${name}:${bound}`,
+    close: (graceMs) => close(server, connections, graceMs),
+  };
 }
 
-function close(server: Server, graceMs?: number): Promise<void> {
+function close(server: Server, connections: Connections, graceMs?: number): Promise<void> {
   const closed = Promise.withResolvers<void>();
   server.close(() => closed.resolve());
   server.closeIdleConnections();
-  // a connection that becomes idle when its request is answered would wait for its keep-alive
-  const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  // A connection that becomes idle when its request is answered would wait for its keep-alive. One
+  // that was silent until the first sweep has no request on its way.
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+    connections.closeSilent();
+  }, 100);
   const cut = graceMs === undefined ? undefined : setTimeout(() => {
     log.warning("cuts the connections that are left", { grace_ms: graceMs });
     server.closeAllConnections();

@@ -143,6 +143,24 @@ Deno.test("close() takes no more connections but finishes the request in flight"
   );
 });
 
+Deno.test("close() does not wait for a connection on which nothing was said, but for a request begun", () =>
+  listening(async (url, listener) => {
+    const { hostname, port } = new URL(url);
+    const connect = () => Deno.connect({ hostname, port: Number(port) });
+    const [silent, speaking] = [await connect(), await connect()];
+    const send = (text: string) => speaking.write(new TextEncoder().encode(text));
+    await send(
+      "POST /v1/inverses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+    );
+    await (await fetch(`${url}/health/live`)).body?.cancel(); // both were accepted before
+    const closed = listener.close(5000);
+    equal(await silent.read(new Uint8Array(1)), null);
+    await send(`Content-Length: ${INVERSES.length}\r\n\r\n${INVERSES}`);
+    match(await new Response(speaking.readable).text(), /^HTTP\/1\.1 200 /);
+    await closed;
+    silent.close();
+  }));
+
 Deno.test("close() cuts what is left when its time is over, and the work knows", async () => {
   let reason: unknown;
   const hang: Answering = (_call, _request, signal) =>
