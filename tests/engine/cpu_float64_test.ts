@@ -2,7 +2,7 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:ass
 import fc from "fast-check";
 import type { Float64 } from "@/engine/mod.ts";
 import { libraryTest } from "../support/libraries.ts";
-import { gaussian, gramMatrix, logSpaced, withSpectrum } from "../support/matrices.ts";
+import { gaussian, gramMatrix, logSpaced, uniform, withSpectrum } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
 
 const EPSILON = 2 ** -52;
@@ -12,6 +12,17 @@ const SIDES = [1, 2, 3, 4, 5, 8, 9, 17, 63, 64, 65, 129];
 
 function spd(d: number, seed = d): Float64Array {
   return Float64Array.from(gramMatrix(d, seed));
+}
+
+/** `XᵀX/n` of `n` images, noise that is lit in the middle alone: fewer than pixels, and most pixels dark in all or nearly all. */
+function spotlitGram(side: number, n: number): Float64Array {
+  const d = side * side, random = uniform(3), middle = side / 2;
+  const x = Float64Array.from({ length: n * d }, (_, at) => {
+    const row = Math.floor(at % d / side), column = at % side;
+    const light = Math.exp(-((row - middle) ** 2 + (column - middle) ** 2) / 4);
+    return random() < light ? random() / Math.sqrt(n) : 0;
+  });
+  return reference.matMul(x, x, { m: d, k: n, n: d, transposeA: true }) as Float64Array;
 }
 
 function largest(x: Float64Array): number {
@@ -82,6 +93,22 @@ libraryTest(
       const a = Float64Array.from(withSpectrum(values, 1));
       assertEigh(a, d, await float64.eigh(a, d));
     }
+  },
+);
+
+libraryTest(
+  "float64 diagonalizes what leaves rounding of rounding, squares of which underflow",
+  async ({ float64 }) => {
+    const d = 14;
+    for (const step of [1e-40, 1e-80]) {
+      const falling = Float64Array.from(
+        { length: d * d },
+        (_, at) => step ** (d - 1 - Math.max(Math.floor(at / d), at % d)),
+      );
+      assertEigh(falling, d, await float64.eigh(falling, d));
+    }
+    const images = spotlitGram(12, 64);
+    assertEigh(images, 144, await float64.eigh(images, 144));
   },
 );
 

@@ -10,6 +10,7 @@
  * @module
  */
 import { CurvdError } from "@/errors.ts";
+import { NEGLIGIBLE } from "./tridiagonal.ts";
 
 /** Sweeps QL may take for one eigenvalue; 2 is usual, EISPACK gives up at 30. */
 const MAX_SWEEPS = 60;
@@ -57,13 +58,13 @@ export function implicitQl(
   return strips;
 }
 
-/** The first i ≥ low whose coupling to i+1 is below rounding of its neighbours. */
+/** The first i ≥ low whose coupling to i+1 is below rounding of its neighbours, or nothing. */
 function firstNegligible(diagonal: Float64Array, e: Float64Array, low: number): number {
   const d = diagonal.length;
   let i = low;
   for (; i < d - 1; i++) {
     const scale = Math.abs(diagonal[i]) + Math.abs(diagonal[i + 1]);
-    if (Math.abs(e[i]) <= Number.EPSILON * scale) break;
+    if (Math.abs(e[i]) <= Math.max(Number.EPSILON * scale, NEGLIGIBLE)) break;
   }
   return i;
 }

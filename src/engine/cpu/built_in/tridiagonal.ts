@@ -10,6 +10,12 @@
  * @module
  */
 
+/**
+ * Entries that are taken for zero where the largest is about 1: what is below the rounding of the rounding of a matrix that
+ * lacks rank. The fourth power, which the reduction forms, is still a number.
+ */
+export const NEGLIGIBLE = 2 ** -250;
+
 export interface Tridiagonal {
   /** `[d]`. */
   readonly diagonal: Float64Array<ArrayBuffer>;
@@ -21,7 +27,7 @@ export interface Tridiagonal {
   readonly norms: Float64Array<ArrayBuffer>;
 }
 
-/** @param a `[d, d]`, its lower triangle is read; overwritten and given back as `reflectors`. */
+/** @param a `[d, d]`, scaled to at most 1, its lower triangle is read; overwritten and given back as `reflectors`. */
 export function tridiagonalize(a: Float64Array<ArrayBuffer>, d: number): Tridiagonal {
   const diagonal = new Float64Array(d);
   const offDiagonal = new Float64Array(d);
@@ -53,7 +59,7 @@ function reflect(x: Float64Array, offDiagonal: Float64Array, i: number): number 
   let tail = 0;
   for (let k = 0; k < i - 1; k++) tail += x[k] * x[k];
   const alpha = x[i - 1];
-  if (tail === 0) {
+  if (tail <= NEGLIGIBLE ** 2) {
     offDiagonal[i] = alpha;
     return 0;
   }
