@@ -62,7 +62,7 @@ export async function writeDocument(
 
 /** A response's body of these parts, `bytes` long altogether. */
 export function bodyOf(parts: Parts, bytes: number) {
-  return streamed(parts);
+  return bytes <= CHUNK_BYTES ? joined(parts, bytes) : streamed(parts);
 }
 
 function joined(parts: Parts, bytes: number): Uint8Array<ArrayBuffer> {
@@ -76,19 +76,15 @@ function joined(parts: Parts, bytes: number): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/**
- * The parts in chunks, all there from the start: what is not there at once the listener waits for by a timer, a millisecond of
- * every answer.
- */
+/** The parts in chunks, each made when the socket has room for it. */
 function streamed(parts: Parts): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return new ReadableStream({
-    start(controller) {
-      for (const part of parts) {
-        for (let at = 0; at < part.length; at += CHUNK_BYTES) {
-          controller.enqueue(part.subarray(at, at + CHUNK_BYTES));
-        }
-      }
-      controller.close();
-    },
-  });
+  return ReadableStream.from(chunksOf(parts));
+}
+
+function* chunksOf(parts: Parts): Generator<Uint8Array<ArrayBuffer>> {
+  for (const part of parts) {
+    for (let at = 0; at < part.length; at += CHUNK_BYTES) {
+      yield part.subarray(at, at + CHUNK_BYTES);
+    }
+  }
 }
