@@ -45,9 +45,19 @@ const CURVATURE = {
   mlp: CLASSIFIER,
 } satisfies Record<ProblemName, Pick<Settings, "learningRate" | "damping" | "klClip">>;
 
+/**
+ * Shampoo and SOAP move with every gradient. SOAP's steps are Adam's in another basis: its rate, and ε for λ. Shampoo's have
+ * no size of their own, so that κ gives them one.
+ */
+const BY_GRADIENTS = { statisticsEvery: 1, refreshEvery: REFRESH_EVERY, momentum: 0 };
+
 export function usualSettings(problem: ProblemName, method: string): Settings {
   const every = { statisticsEvery: STATISTICS_EVERY, refreshEvery: REFRESH_EVERY };
   const curvature = { ...CURVATURE[problem], momentum: 0, ...every };
+  if (method === "soap") {
+    return { ...BY_GRADIENTS, learningRate: RATES[problem].adam, damping: 1e-8, klClip: null };
+  }
+  if (method === "shampoo") return { ...curvature, ...BY_GRADIENTS };
   if (!isGradientMethod(method)) return curvature;
   return {
     ...curvature,

@@ -15,11 +15,15 @@ import {
   GRADIENT_METHODS,
   gradientTrainer,
   plotLosses,
+  type ProblemName,
   PROBLEMS,
   run,
   score,
   type Task,
+  usualSettings,
 } from "@/training/mod.ts";
+import { settle } from "@/trainer/optimizer/options.ts";
+import { SESSION_METHODS } from "@/wire/mod.ts";
 import { readOptions } from "../../src/training/options.ts";
 
 await openEngine({ engine: "cpu", blas: "auto" });
@@ -98,6 +102,15 @@ Deno.test("run() ends early: out of time, done, told to, or no longer finite", a
   equal((await lastStep({ isDone: () => true })).step, 2);
   equal((await lastStep({ signal: AbortSignal.abort() })).step, 1);
   ok((await lastStep({ steps: 50 }, 1e30)).step < 50);
+});
+
+Deno.test("the usual settings of every problem and method are settings that the optimizer takes", () => {
+  for (const [problem, { loss }] of Object.entries(PROBLEMS)) {
+    for (const method of SESSION_METHODS) {
+      const settings = usualSettings(problem as ProblemName, method);
+      equal(settle({ method, loss, ...settings }).method, method);
+    }
+  }
 });
 
 Deno.test("readOptions() has usual values, takes what the help names, refuses the rest by name", () => {
