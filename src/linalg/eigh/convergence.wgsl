@@ -1,8 +1,9 @@
 // Decides, on the device, which matrices of a batch need another sweep.
 //
 // A matrix is settled once what first_order.wgsl leaves is below tolerance * |M|_F: the entries too
-// large for their gap, and the second order of the others, |E|_F |offdiag(A)|_F. Or it is settled
-// once it is near and a sweep no longer helps. The workgroup counts of the next sweep become zero
+// large for their gap, and the second order of the others, |E|_F |offdiag(A)|_F; and once no row of
+// E is longer than max_turn, for the polish after it. Or it is settled once it is near and a sweep
+// no longer helps. The workgroup counts of the next sweep become zero
 // when all are settled, so that the sweeps recorded beyond cost empty dispatches and the host never
 // has to look. Each matrix is judged alone. Joined with a form of reduce/.
 
@@ -14,6 +15,7 @@ struct Params {
   start: u32,    // 0 between sweeps; 1 before the first of a series; 2 as 1, and the norm is taken
   tolerance: f32,
   correctable: f32,  // part of the gap
+  max_turn: f32,     // largest norm of a row of E
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;                   // [batch, side, side]
@@ -24,7 +26,6 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
-const MAX_FIRST_ORDER = 0.05; // |E|_F: one polish leaves its fourth power over the root of the side
 alias Value = vec4f;
 
 // Squares of a row: off the diagonal, of those too large to correct, of the corrections E, and of
@@ -73,10 +74,15 @@ fn convergence(
   @builtin(local_invocation_index) lane: u32,
 ) {
   var mine = vec4f(0.0);
+  var largest = vec4f(0.0);
   for (var i = lane; i < params.side; i += LANES) {
-    mine += row_squares[group.z * params.side + i];
+    let row = row_squares[group.z * params.side + i];
+    mine += row;
+    largest = max(largest, row);
   }
   let sum = sum_of(mine, lane);
+  workgroupBarrier();  // the sums were read
+  largest = largest_of(largest, lane);
   if (lane > 0) { return; }
 
   var state = states[group.z];
@@ -87,7 +93,7 @@ fn convergence(
   }
   let left = sqrt(sum.y) + sqrt(sum.x) * sqrt(sum.z);
   let limit = params.tolerance * state.norm;
-  let is_far = left > limit || sum.z > MAX_FIRST_ORDER * MAX_FIRST_ORDER;
+  let is_far = left > limit || largest.z > params.max_turn * params.max_turn;
   let is_stuck = left > 0.5 * state.previous && left <= 1.4 * limit;
   // Written so that NaN counts as settled: the residual will tell.
   let goes_on = state.unsettled == 1.0 && is_far && !is_stuck;

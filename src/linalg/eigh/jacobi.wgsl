@@ -27,7 +27,7 @@ override CELLS = M * (M + 1) / 2;
 struct Params {
   side: u32,        // of the whole matrix
   blocks: u32,      // of M / 2 rows each
-  round: u32,       // of the block round robin
+  round: u32,       // of the block round robin, or one of the two of neighbours after it
   max_sweeps: u32,  // inside the pivot
 }
 
@@ -54,7 +54,7 @@ fn jacobi(
   let is_alone = params.blocks == 2;  // the whole matrix: Q is wanted even of a diagonal one
   if (workgroupUniformLoad(&flag) == 0 && !is_alone) { return; }  // settled in an earlier sweep
 
-  let block_pair = round_robin(group.x, params.round, params.blocks);
+  let block_pair = pair_of_blocks(group.x, params.round, params.blocks);
   let q_at = (group.z * (params.blocks / 2) + group.x) * M * M;
   for (var e = lane; e < M * M; e += LANES) {
     let r = e / M;
@@ -106,6 +106,13 @@ fn round_robin(i: u32, s: u32, count: u32) -> vec2u {
   let x = (s + i) % moving;
   let y = (s + moving - i) % moving;
   return vec2u(min(x, y), max(x, y));
+}
+
+// After the round robin's rounds come two of neighbours: (0, 1), (2, 3) .. and (1, 2), (3, 4) ..
+fn pair_of_blocks(i: u32, round: u32, blocks: u32) -> vec2u {
+  if (round < blocks - 1) { return round_robin(i, round, blocks); }
+  let x = 2 * i + round + 1 - blocks;
+  return select(vec2u(x, x + 1), vec2u(0, x), x + 1 == blocks);
 }
 
 // Row of the whole matrix that is row r of the pivot.

@@ -19,12 +19,14 @@ const MAX_SMALL_SWEEPS = 30;
 /** A series of sweeps; what needs more than the cap is not converging. */
 export interface Series {
   readonly maxSweeps: number;
+  /** Only pairs of neighbouring blocks are met, and each is diagonalized further. @default false */
+  readonly onlyNeighbours?: boolean;
   /** What may be left off the diagonal of `A/‖M‖_F`; see convergence.wgsl. */
   readonly tolerance: number;
-  /** Entries up to this part of their gap are left to {@linkcode recordFirstOrder}. */
+  /** Entries up to this part of their gap are left to {@linkcode BlockJacobi.correction}. */
   readonly correctable: number;
-  /** The matrices come fresh: their norm is taken. */
-  readonly isFirst: boolean;
+  /** And as long as no row of E, its angles, has a norm above this. */
+  readonly maxTurn: number;
 }
 
 /**
@@ -37,13 +39,8 @@ export function recordSmallJacobi<M extends Member>(
   q: GPUBuffer,
 ): void {
   const { side, count } = batch;
-  recordConvergence(batch, a, batch.scratch([count, side, 4]), {
-    pivots: 1,
-    tiles: 0,
-    start: 2,
-    tolerance: 0,
-    correctable: 0,
-  });
+  const decision = { pivots: 1, tiles: 0, start: 2, tolerance: 0, correctable: 0, maxTurn: 0 };
+  recordConvergence(batch, a, batch.scratch([count, side, 4]), decision);
   batch.recording.dispatch(jacobi(batch, side), {
     buffers: [a, q, batch.scratch([count, side, side]), batch.stateBuffer],
     uniforms: { u32: [side, 2, 0, MAX_SMALL_SWEEPS] },
@@ -51,65 +48,88 @@ export function recordSmallJacobi<M extends Member>(
   });
 }
 
-/**
- * Nearly diagonalizes matrices of any side that is a multiple of 64, in place.
- * @param vTransposed a basis in its rows, which all rotations are applied to.
- */
-export function recordBlockSweeps<M extends Member>(
-  batch: PaddedBatch<M>,
-  a: GPUBuffer,
-  vTransposed: GPUBuffer,
-  { maxSweeps, tolerance, correctable, isFirst }: Series,
-): void {
-  const { recording, side, count, stateBuffer, engine } = batch;
-  const rows = side <= engine.tuning.narrowBlocksUpTo ? 16 : 32;
-  const blocks = side / rows;
-  const pairs = blocks / 2;
-  const tiles = pairs * (pairs + 1) / 2 + pairs * pairs;
-  const q = batch.scratch([count, pairs, 2 * rows, 2 * rows]);
-  const qScratch = batch.scratch([count, pairs, 2 * rows, 2 * rows]);
-  const rowSquares = batch.scratch([count, side, 4]);
-  const counts = engine.indirectCounts;
-
-  for (let sweep = 0; sweep < maxSweeps; sweep++) {
-    const start = sweep > 0 ? 0 : isFirst ? 2 : 1;
-    const decision = { pivots: pairs, tiles, start, tolerance, correctable };
-    recordConvergence(batch, a, rowSquares, decision);
-    for (let round = 0; round < blocks - 1; round++) {
-      recording.dispatch(jacobi(batch, 2 * rows), {
-        buffers: [a, q, qScratch, stateBuffer],
-        uniforms: { u32: [side, blocks, round, 1] },
-        workgroups: { buffer: counts, offset: 0 },
-      });
-      recording.dispatch(rotate(2 * rows), {
-        buffers: [a, vTransposed, q, stateBuffer],
-        uniforms: { u32: [side / 4, pairs, round] },
-        workgroups: { buffer: counts, offset: 12 },
-      });
-    }
-  }
-}
-
 const firstOrder = defineKernel({
   label: "linalg.first-order",
   source: gapSource + firstOrderSource,
   entryPoint: "first_order",
-  bindings: ["read", "read-write"],
+  bindings: ["read", "read", "read-write"],
 });
 
-/** `W = I + E`: the eigenvectors of a nearly diagonal A in its columns, to first order. */
-export function recordFirstOrder<M extends Member>(
-  { recording, side, count }: PaddedBatch<M>,
-  a: GPUBuffer,
-  w: GPUBuffer,
-  { correctable }: Pick<Series, "correctable">,
-): void {
-  const groups = Math.ceil(side / 16);
-  recording.dispatch(firstOrder, {
-    buffers: [a, w],
-    uniforms: { u32: [side], f32: [correctable] },
-    workgroups: [groups, groups, count],
-  });
+/** Sweeps inside a pivot of neighbours: what is large against its gap is mostly there. */
+const NEIGHBOURS_SWEEPS = 2;
+
+/** Nearly diagonalizes matrices of any side that is a multiple of 64, in place. */
+export class BlockJacobi<M extends Member> {
+  readonly #rows: number;
+  readonly #q: GPUBuffer;
+  readonly #qScratch: GPUBuffer;
+  readonly #rowSquares: GPUBuffer;
+  #isFresh = true;
+
+  /**
+   * @param a fresh matrices: their norm is taken before the first sweep.
+   * @param vTransposed a basis in its rows, which all rotations are applied to.
+   */
+  constructor(
+    readonly batch: PaddedBatch<M>,
+    readonly a: GPUBuffer,
+    readonly vTransposed: GPUBuffer,
+  ) {
+    const { side, count, engine } = batch;
+    const rows = side <= engine.tuning.narrowBlocksUpTo ? 16 : 32;
+    this.#rows = rows;
+    this.#q = batch.scratch([count, side / (2 * rows), 2 * rows, 2 * rows]);
+    this.#qScratch = batch.scratch([count, side / (2 * rows), 2 * rows, 2 * rows]);
+    this.#rowSquares = batch.scratch([count, side, 4]);
+  }
+
+  /** Sweeps until a matrix is settled. */
+  sweep({ maxSweeps, onlyNeighbours = false, ...series }: Series): void {
+    const blocks = this.batch.side / this.#rows;
+    const pivots = blocks / 2;
+    const tiles = pivots * (pivots + 1) / 2 + pivots * pivots;
+    const [from, to] = onlyNeighbours ? [blocks - 1, blocks + 1] : [0, blocks - 1];
+    for (let sweep = 0; sweep < maxSweeps; sweep++) {
+      const start = sweep > 0 ? 0 : this.#isFresh ? 2 : 1;
+      this.#isFresh = false;
+      const decision = { ...series, pivots, tiles, start };
+      recordConvergence(this.batch, this.a, this.#rowSquares, decision);
+      for (let round = from; round < to; round++) {
+        this.#recordRound(round, onlyNeighbours ? NEIGHBOURS_SWEEPS : 1);
+      }
+    }
+  }
+
+  /** `W = I + E`: the eigenvectors of a nearly diagonal A in its columns, to first order. */
+  correction(w: GPUBuffer, series: Series): void {
+    const { recording, side, count } = this.batch;
+    if (series.onlyNeighbours) { // else the check that ended the sweeps has seen the rows
+      const decision = { ...series, pivots: 0, tiles: 0, start: 1 };
+      recordOffDiagonalRows(this.batch, this.a, this.#rowSquares, decision);
+    }
+    const groups = Math.ceil(side / 16);
+    recording.dispatch(firstOrder, {
+      buffers: [this.a, this.#rowSquares, w],
+      uniforms: { u32: [side], f32: [series.correctable] },
+      workgroups: [groups, groups, count],
+    });
+  }
+
+  #recordRound(round: number, maxSweeps: number): void {
+    const { batch, a, vTransposed } = this;
+    const { recording, side, stateBuffer, engine } = batch;
+    const rows = this.#rows;
+    recording.dispatch(jacobi(batch, 2 * rows), {
+      buffers: [a, this.#q, this.#qScratch, stateBuffer],
+      uniforms: { u32: [side, side / rows, round, maxSweeps] },
+      workgroups: { buffer: engine.indirectCounts, offset: 0 },
+    });
+    recording.dispatch(rotate(2 * rows), {
+      buffers: [a, vTransposed, this.#q, stateBuffer],
+      uniforms: { u32: [side / 4, side / (2 * rows), round] },
+      workgroups: { buffer: engine.indirectCounts, offset: 12 },
+    });
+  }
 }
 
 const [offDiagonalRows, convergence] = ["off_diagonal_rows", "convergence"].map((entryPoint) =>
@@ -121,23 +141,39 @@ const [offDiagonalRows, convergence] = ["off_diagonal_rows", "convergence"].map(
   })
 );
 
+/** Of convergence.wgsl. */
+interface Decision extends Pick<Series, "tolerance" | "correctable" | "maxTurn"> {
+  readonly pivots: number;
+  readonly tiles: number;
+  readonly start: number;
+}
+
 function recordConvergence<M extends Member>(
   batch: PaddedBatch<M>,
   a: GPUBuffer,
   rowSquares: GPUBuffer,
-  { pivots, tiles, start, tolerance, correctable }: {
-    pivots: number;
-    tiles: number;
-    start: number;
-    tolerance: number;
-    correctable: number;
-  },
+  decision: Decision,
 ): void {
-  const { recording, side, count, stateBuffer, engine } = batch;
-  const buffers = [a, rowSquares, stateBuffer, engine.indirectCounts];
-  const uniforms = { u32: [side, pivots, tiles, count, start], f32: [tolerance, correctable] };
-  recording.dispatch(offDiagonalRows, { buffers, uniforms, workgroups: [side, 1, count] });
-  recording.dispatch(convergence, { buffers, uniforms, workgroups: [1, 1, count] });
+  const step = recordOffDiagonalRows(batch, a, rowSquares, decision);
+  batch.recording.dispatch(convergence, { ...step, workgroups: [1, 1, batch.count] });
+}
+
+/** @returns what the kernel that judges the rows is called with. */
+function recordOffDiagonalRows<M extends Member>(
+  { recording, side, count, stateBuffer, engine }: PaddedBatch<M>,
+  a: GPUBuffer,
+  rowSquares: GPUBuffer,
+  { pivots, tiles, start, tolerance, correctable, maxTurn }: Decision,
+) {
+  const step = {
+    buffers: [a, rowSquares, stateBuffer, engine.indirectCounts],
+    uniforms: {
+      u32: [side, pivots, tiles, count, start],
+      f32: [tolerance, correctable, maxTurn],
+    },
+  };
+  recording.dispatch(offDiagonalRows, { ...step, workgroups: [side, 1, count] });
+  return step;
 }
 
 const jacobiVariants = new Map<string, Kernel>();

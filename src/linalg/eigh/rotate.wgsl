@@ -32,8 +32,8 @@ fn rotate(
   let is_a = group.x < tiles_of_a;
   var tile = vec2u((group.x - tiles_of_a) / params.pairs, (group.x - tiles_of_a) % params.pairs);
   if (is_a) { tile = lower_tile(group.x); }
-  let i = round_robin(tile.x);
-  let j = round_robin(tile.y);
+  let i = pair_of_blocks(tile.x);
+  let j = pair_of_blocks(tile.y);
   let q_i = (group.z * params.pairs + tile.x) * TILE * QUADS;
   let q_j = (group.z * params.pairs + tile.y) * TILE * QUADS;
 
@@ -99,8 +99,12 @@ fn rotate(
 }
 
 // Pair `i` of this round, as in jacobi.wgsl.
-fn round_robin(i: u32) -> vec2u {
+fn pair_of_blocks(i: u32) -> vec2u {
   let moving = 2 * params.pairs - 1;
+  if (params.round >= moving) {
+    let first = 2 * i + params.round - moving;
+    return select(vec2u(first, first + 1), vec2u(0, first), first == moving);
+  }
   if (i == 0) { return vec2u(params.round, moving); }
   let x = (params.round + i) % moving;
   let y = (params.round + moving - i) % moving;

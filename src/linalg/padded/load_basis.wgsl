@@ -1,5 +1,7 @@
 // Copies bases of one size into a padded batch, identity outside; or writes the identity
 // throughout.
+//
+// Eigenvectors come by ascending eigenvalue and are put by descending, as jacobi.wgsl sorts.
 
 override IS_IDENTITY: bool = false;
 override TRANSPOSED: bool = false;
@@ -22,7 +24,9 @@ fn load_basis(@builtin(global_invocation_id) id: vec3u) {
   if (i >= params.side || j >= params.side) { return; }
   var value = select(0.0, 1.0, i == j);
   if (!IS_IDENTITY && i < params.size && j < params.size) {
-    let at = select(i * params.size + j, j * params.size + i, TRANSPOSED);
+    let along = select(j, i, TRANSPOSED);
+    let component = select(i, j, TRANSPOSED);
+    let at = component * params.size + params.size - 1 - along;
     value = source[params.source + id.z * params.size * params.size + at];
   }
   q[((params.first + id.z) * params.side + i) * params.side + j] = value;
