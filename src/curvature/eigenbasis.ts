@@ -8,8 +8,8 @@
  * @module
  */
 import {
+  add,
   dispose,
-  matMul,
   max,
   mul,
   type Tensor1D,
@@ -17,7 +17,14 @@ import {
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
-import { type LinearAlgebra, outer, type Report, type Stack } from "@/linalg/mod.ts";
+import {
+  type LinearAlgebra,
+  outer,
+  type Report,
+  sandwich,
+  type SandwichOptions,
+  type Stack,
+} from "@/linalg/mod.ts";
 import { clipped, dampedSpectrum, eigenvalueNoise, timesPower, withoutNoise } from "./damping.ts";
 import type { MethodOptions, Preconditioner } from "./method.ts";
 
@@ -36,12 +43,16 @@ export interface KroneckerSpectrum {
 
 /** `Q_Gᵀ V Q_A`. */
 export function project({ Q_A, Q_G }: Eigenbasis, V: Tensor3D): Tensor3D {
-  return tidy(() => matMul(matMul(Q_G, V, true), Q_A));
+  return sandwich(Q_G, V, Q_A, { transposeLeft: true });
 }
 
-/** `Q_G V Q_Aᵀ`. */
-export function unproject({ Q_A, Q_G }: Eigenbasis, V: Tensor3D): Tensor3D {
-  return tidy(() => matMul(matMul(Q_G, V), Q_A, false, true));
+/** `Q_G V Q_Aᵀ`, of V divided by `divisor + shift` where there is one. */
+export function unproject(
+  { Q_A, Q_G }: Eigenbasis,
+  V: Tensor3D,
+  scaling: Pick<SandwichOptions, "divisor" | "shift"> = {},
+): Tensor3D {
+  return sandwich(Q_G, V, Q_A, { transposeRight: true, ...scaling });
 }
 
 /**
@@ -77,13 +88,13 @@ export class SpectralPreconditioner implements Preconditioner {
   readonly spectra: Preconditioner["spectra"];
 
   /**
-   * @param damped `λ → (S damped)` `[b, d_out, d_in]`, made anew at each call.
+   * @param damped `λ → (S damped)` `[b, d_out, d_in]`, made anew at each call; null where that is `S + λ`.
    * @param extra π and the factors' own spectrum, where they are known; `isMeasured`: S is not the product of that.
    */
   constructor(
     private readonly basis: Eigenbasis,
     private readonly S: Tensor3D,
-    private readonly damped: (damping: number) => Tensor3D,
+    private readonly damped: ((damping: number) => Tensor3D) | null,
     private readonly options: Pick<MethodOptions, "dampings" | "power">,
     readonly reports: Preconditioner["reports"],
     private readonly extra:
@@ -108,14 +119,21 @@ export class SpectralPreconditioner implements Preconditioner {
     return tidy(() => {
       const projected = project(this.basis, V);
       return dampings.map((damping) =>
-        tidy(() => unproject(this.basis, timesPower(projected, this.spectrum(damping), power)))
+        tidy(() => {
+          const { spectrum, shift } = this.spectrum(damping);
+          if (power === -1) return unproject(this.basis, projected, { divisor: spectrum, shift });
+          return unproject(this.basis, timesPower(projected, add(spectrum, shift), power));
+        })
       );
     });
   }
 
-  private spectrum(damping: number): Tensor3D {
-    const damped = this.damped(damping);
-    return damping === 0 ? withoutNoise(damped, this.noise) : damped;
+  /** What V is divided by: a sum that is not yet made. */
+  private spectrum(damping: number): { spectrum: Tensor3D; shift: number } {
+    const { S, damped, noise } = this;
+    if (damped === null && damping !== 0) return { spectrum: S, shift: damping };
+    const spectrum = damped?.(damping) ?? S;
+    return { spectrum: damping === 0 ? withoutNoise(spectrum, noise) : spectrum, shift: 0 };
   }
 
   multiply(V: Tensor3D): Tensor3D {

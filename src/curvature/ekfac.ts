@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { add, dispose, matMul, mul, square, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
+import { dispose, matMul, mul, square, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { outer } from "@/linalg/mod.ts";
 import { eigenvalueNoise } from "./damping.ts";
 import {
@@ -88,7 +88,7 @@ export function scaledPreconditioner(
   return new SpectralPreconditioner(
     basis,
     S,
-    (damping) => add(S, damping),
+    null,
     options,
     reports,
     { ...spectrum, isMeasured: true },

@@ -20,7 +20,7 @@ import {
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
-import { type Report, type Stack, symmetrize, trace } from "@/linalg/mod.ts";
+import { type Report, sandwich, type Stack, symmetrize, trace } from "@/linalg/mod.ts";
 import {
   clipped,
   eigenvalueNoise,
@@ -169,12 +169,12 @@ export class KroneckerInverse implements Preconditioner {
 
   apply(V: Tensor3D): Tensor3D[] {
     const { A_inv, G_inv } = this.inverses;
-    return [tidy(() => matMul(matMul(G_inv, V), A_inv))];
+    return [sandwich(G_inv, V, A_inv)];
   }
 
   multiply(V: Tensor3D): Tensor3D | null {
     const { factors } = this;
-    return factors ? tidy(() => matMul(matMul(factors.G, V), factors.A)) : null;
+    return factors ? sandwich(factors.G, V, factors.A) : null;
   }
 
   dispose(): void {

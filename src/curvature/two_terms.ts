@@ -17,15 +17,12 @@ import {
   abs,
   add,
   dispose,
-  div,
-  matMul,
-  maximum,
   type Tensor1D,
   type Tensor2D,
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
-import { addDiagonal, outer, simultaneousDiagonalization, type Stack } from "@/linalg/mod.ts";
+import { addDiagonal, sandwich, simultaneousDiagonalization, type Stack } from "@/linalg/mod.ts";
 import { shifts, splitRatio } from "./damping.ts";
 import type { Context, MethodOptions, Preconditioner } from "./method.ts";
 
@@ -62,12 +59,7 @@ export async function twoTermPreconditioner(
         solveTwoTerms({ K_A: a.K, s_A: a.s, K_G: g.K, s_G: g.s }, { floor, indefinite }, V)
       ),
     multiply: (V) =>
-      tidy(() =>
-        add(
-          matMul(matMul(first.G, V), first.A),
-          matMul(matMul(second.G, V), second.A),
-        )
-      ),
+      tidy(() => add(sandwich(first.G, V, first.A), sandwich(second.G, V, second.A))),
     dispose: () => dispose(solvers.map(({ a, g }) => [a.K, a.s, g.K, g.s])),
   };
 }
@@ -83,25 +75,16 @@ export interface Pencils {
 /** `U = K_G [ (K_Gᵀ V K_A) / max(1 + s_G s_Aᵀ, floor) ] K_Aᵀ`; the caller disposes it. */
 export function solveTwoTerms(
   { K_A, s_A, K_G, s_G }: Pencils,
-  options: Pick<MethodOptions, "floor" | "indefinite">,
+  { floor, indefinite }: Pick<MethodOptions, "floor" | "indefinite">,
   V: Tensor3D,
 ): Tensor3D {
   return tidy(() => {
-    const projected: Tensor3D = matMul(matMul(K_G, V, true), K_A);
-    const scaled: Tensor3D = div(projected, denominators(s_A, s_G, options));
-    return matMul(matMul(K_G, scaled), K_A, false, true);
+    const projected = sandwich(K_G, V, K_A, { transposeLeft: true });
+    const denominator = indefinite === "abs_factors"
+      ? { divisor: { u: abs(s_G), v: abs(s_A) }, shift: 1 }
+      : { divisor: { u: s_G, v: s_A }, shift: 1, floor };
+    return sandwich(K_G, projected, K_A, { transposeRight: true, ...denominator });
   });
-}
-
-/** `1 + s_G s_Aᵀ`, kept positive. */
-function denominators(
-  s_A: Tensor2D,
-  s_G: Tensor2D,
-  { floor, indefinite }: Pick<MethodOptions, "floor" | "indefinite">,
-): Stack {
-  return indefinite === "abs_factors"
-    ? add(outer(abs(s_G), abs(s_A)), 1)
-    : maximum(add(outer(s_G, s_A), 1), floor);
 }
 
 /** What is added to the diagonals of a pair, `[b]` each. `abs_factors` damps plainly. */

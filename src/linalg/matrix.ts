@@ -17,6 +17,7 @@ import {
   isFinite as isFiniteEach,
   logicalAnd,
   matMul,
+  maximum,
   mul,
   type NamedTensorMap,
   onesLike,
@@ -72,6 +73,60 @@ export function symmetricProduct(
 /** `Xᵀ diag(w) X` for weights of any sign: `x [b, n, d]`, `w [b, n]`; symmetric to the last bit. */
 export function weightedGram(x: Tensor3D, w: Tensor2D): Stack {
   return tidy(() => symmetricProduct(x, mul(x, expandDims(w, 2)), true));
+}
+
+/** Name under which an engine may register {@linkcode sandwich}. */
+export const SANDWICH_KERNEL = "CurvdSandwich";
+
+export interface SandwichOptions {
+  /** @default false */
+  readonly transposeLeft?: boolean;
+  /** @default false */
+  readonly transposeRight?: boolean;
+  /** V is divided by `max(D + shift, floor)` first: D `[b, r, c]`, or `u [b, r]` and `v [b, c]` of `D = u vᵀ`. */
+  readonly divisor?: Tensor3D | { readonly u: Tensor2D; readonly v: Tensor2D };
+  /** @default 0 */
+  readonly shift?: number;
+  /** @default none */
+  readonly floor?: number;
+}
+
+/** `op(L) V op(R)`, or `op(L) (V / max(D + shift, floor)) op(R)`: `L [b, r, r]`, `V [b, r, c]`, `R [b, c, c]`. */
+export function sandwich(
+  left: Stack,
+  V: Tensor3D,
+  right: Stack,
+  {
+    transposeLeft = false,
+    transposeRight = false,
+    divisor,
+    shift = 0,
+    floor = -Infinity,
+  }: SandwichOptions = {},
+): Tensor3D {
+  if (getKernel(SANDWICH_KERNEL, getBackend())) {
+    const divisors = divisor && ("u" in divisor ? divisor : { divisor });
+    return engine().runKernel(
+      SANDWICH_KERNEL,
+      { left, middle: V, right, ...divisors } as unknown as NamedTensorMap,
+      { transposeLeft, transposeRight, shift, floor },
+    ) as Tensor3D;
+  }
+  return tidy(() => {
+    const inner = divisor ? div<Tensor3D>(V, bounded(divisor, shift, floor)) : V;
+    return matMul(matMul(left, inner, transposeLeft), right, false, transposeRight);
+  });
+}
+
+/** `max(D + shift, floor)`. */
+function bounded(
+  divisor: NonNullable<SandwichOptions["divisor"]>,
+  shift: number,
+  floor: number,
+): Tensor3D {
+  const D = "u" in divisor ? outer(divisor.u, divisor.v) : divisor;
+  const shifted = shift === 0 ? D : add<Tensor3D>(D, shift);
+  return floor === -Infinity ? shifted : maximum(shifted, floor);
 }
 
 /** `(M + Mᵀ)/2`. */

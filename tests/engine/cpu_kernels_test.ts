@@ -19,6 +19,7 @@ import {
   sum,
   type Tensor,
   tensor,
+  type Tensor2D,
   type Tensor3D,
   tidy,
   transpose,
@@ -27,7 +28,7 @@ import {
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { originalKernel } from "@/engine/cpu/kernels/kernel.ts";
-import { gram, symmetricProduct } from "@/linalg/matrix.ts";
+import { gram, outer, sandwich, symmetricProduct } from "@/linalg/matrix.ts";
 import { libraryTest } from "../support/libraries.ts";
 import { gaussian, symmetricFactors } from "../support/matrices.ts";
 import { reference } from "../support/reference.ts";
@@ -351,4 +352,38 @@ libraryTest("tensors of our kernels are freed with dispose()", async () => {
   await result.data();
   result.dispose();
   equal(memory().numBytes, bytes);
+});
+
+libraryTest(
+  "sandwich() is its products and its division to the bit, whatever was computed before",
+  () => {
+    for (const [b, r, c] of [[1, 3, 5], [2, 40, 33], [1, 2, 2], [3, 1, 4]]) {
+      for (const transposed of [false, true]) tidy(() => expectSameBits(b, r, c, transposed));
+    }
+  },
+);
+
+function expectSameBits(b: number, r: number, c: number, transposed: boolean): void {
+  const [L, V, R, u, v] = [[b, r, r], [b, r, c], [b, c, c], [b, r], [b, c]]
+    .map((shape, seed) => random(shape, seed + 1));
+  const [left, middle, right] = [L, V, R] as Tensor3D[];
+  const pair = { u: u as Tensor2D, v: v as Tensor2D }, D = outer(pair.u, pair.v);
+  const form = { transposeLeft: transposed, transposeRight: !transposed };
+  const expected = (inner: Tensor3D) =>
+    matMul(matMul(left, inner, transposed), right, false, !transposed).dataSync();
+  const answered = (options = {}) =>
+    sandwich(left, middle, right, { ...form, ...options }).dataSync();
+  deepEqual(answered(), expected(middle));
+  deepEqual(answered({ divisor: D, shift: 0.1 }), expected(div(middle, add(D, 0.1))));
+  deepEqual(
+    answered({ divisor: pair, shift: 1, floor: 0.05 }),
+    expected(div(middle, maximum(add(D, 1), 0.05))),
+  );
+}
+
+libraryTest("sandwich() refuses shapes that do not match", () => {
+  const [square, wide] = [random([1, 3, 3], 1), random([1, 3, 4], 2)] as Tensor3D[];
+  throws(() => sandwich(square, wide, square), /\[1,3,3\] must be \[1,4,4\]/);
+  throws(() => sandwich(square, square, square, { divisor: wide }), /\[1,3,4\] must be/);
+  dispose([square, wide]);
 });

@@ -26,6 +26,7 @@ import { GRAM, gram } from "./gram.ts";
 import { installKernel } from "./kernel.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
 import { pad } from "./pad.ts";
+import { SANDWICH, sandwich } from "./sandwich.ts";
 import { select } from "./select.ts";
 import { slice } from "./slice.ts";
 import { stridedSlice } from "./strided_slice.ts";
@@ -43,6 +44,7 @@ export function installKernels(products: Float32Products): void {
   installKernel(FusedConv2D, fusedConv2d(products));
   installKernel(GRAM, gram(products));
   installKernel(SYMMETRIC_PRODUCT, symmetricProduct(products));
+  installKernel(SANDWICH, sandwich(products));
   installKernel(Transpose, transpose);
   installKernel(Add, add);
   installKernel(Sub, subtract);
