@@ -49,7 +49,7 @@ export interface Cost {
 const POWER_ROUNDS = 10;
 /** What a step on a device takes beside its arithmetic, in FLOPs: two steps an example in the coordinates of places. */
 const STEP_FLOPS = 2e6;
-/** The Gram matrix of all places, and their rows, take at most this; else the pairs are found by products. */
+/** The Gram matrix of all places, and their rows, are kept in at most this; else the pairs are found by products. */
 const PLACES_BUDGET_BYTES = 256 * 2 ** 20;
 /** FLOPs of a symmetric eigendecomposition with vectors, in units of d³ (tridiagonal reduction, divide and conquer, back-transformation). */
 const EIGH_UNITS = 9;
@@ -126,7 +126,7 @@ export function costOf(method: MethodName | "shampoo" | "soap", size: LayerSize,
 /** Sizes that the search for a pair depends on. */
 type PairSize = Pick<LayerSize, "groups" | "dIn" | "dOut" | "locations">;
 
-/** Whether a leading pair of a layer that shares its weights is found in the coordinates of its places, in how many bytes. */
+/** Whether a leading pair of a layer that shares its weights is found in the coordinates of its places, in how many bytes at most. */
 export function pairInPlaces(size: PairSize, n: number): { pays: boolean; bytes: number } {
   const { inPlaces, bytes } = sharedPair(size, n);
   return { pays: inPlaces, bytes };
@@ -145,8 +145,9 @@ function sharedPair(
   const byProducts = POWER_ROUNDS * (3 * rows * (dIn ** 2 + dOut ** 2) + around);
   const byPlaces = 2 * rows ** 2 * dIn + rows * dIn ** 2 +
     POWER_ROUNDS * (4 * T * rows ** 2 + 3 * rows * dOut ** 2 + around + 2 * n * STEP_FLOPS / b);
-  const bytes = 4 * b * rows * (rows + dIn + dOut);
-  const inPlaces = T > 1 && bytes <= PLACES_BUDGET_BYTES && byPlaces < byProducts;
+  const kept = 4 * b * rows * (rows + dIn + dOut);
+  const inPlaces = T > 1 && kept <= PLACES_BUDGET_BYTES && byPlaces < byProducts;
+  const bytes = kept + 2 * b * rows ** 2; // half of the Gram matrix stands beside it while it is cut
   return { flops: b * (inPlaces ? byPlaces : byProducts), inPlaces, bytes };
 }
 
