@@ -8,6 +8,7 @@
  */
 import type { EngineFacts } from "../../engine.ts";
 import type { GramSize, ProductSize, SymmetricSize } from "../products.ts";
+import { holdingArrays } from "./held_arrays.ts";
 import { type BlasLibrary, CBLAS, integer, letter } from "./symbols.ts";
 import { Scratch } from "./scratch.ts";
 import { type Lane, runsBeside, ThreadGate } from "./threads.ts";
@@ -43,7 +44,7 @@ export class Blas {
       isHelper: boolean;
     },
   ) {
-    this.#symbols = library.symbols;
+    this.#symbols = holdingArrays(library);
     this.library = name;
     this.facts = { library: version, path, threads: cores };
     const { openblas_set_num_threads: setThreads } = library.symbols;

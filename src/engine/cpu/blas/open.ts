@@ -7,7 +7,6 @@ import { CurvdError } from "@/errors.ts";
 import { Blas } from "./blas.ts";
 import { preferWiderVectors } from "./core_type.ts";
 import { type Candidate, candidateAt, candidates } from "./libraries.ts";
-import { pin } from "./pin.ts";
 import { type BlasLibrary, SYMBOLS } from "./symbols.ts";
 
 /** Opened libraries: one a process, never closed, because their threads outlive every engine. */
@@ -54,7 +53,6 @@ function open({ library: name, path }: Candidate): Blas {
     library.close();
     library = Deno.dlopen(path, SYMBOLS);
   }
-  pin(path);
   const blas = new Blas(library, {
     name,
     version: textOf(library.symbols.openblas_get_config) ?? name,
