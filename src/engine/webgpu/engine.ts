@@ -181,12 +181,12 @@ export class WebGpuEngine implements Engine {
     return { tensors: numTensors, bytes: this.backend.memory().numBytesInGPU };
   }
 
-  // deno-lint-ignore require-await -- the interface's promise: a CPU engine has threads to join
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#staging.destroy();
     this.indirectCounts.destroy();
     if (tfjs().backendName === "webgpu" && tfjs().backend === this.backend) removeBackend("webgpu");
     this.device.destroy();
+    return Promise.resolve();
   }
 
   /** Copies all tensors into one staging buffer and waits once. */
