@@ -2,7 +2,10 @@
  * The linear algebra on a hardware adapter: numerical checks first, then the rows against torch on the same card, then the
  * time of every value that the tuning table may hold.
  *
- * Runs from the archive of build.ts on an isolated machine, or here: `deno run -A bench/bundle/gpu_bench.ts [--smallest]`.
+ * Runs from the archive of build.ts on an isolated machine, or here:
+ *
+ *     deno run -A bench/bundle/gpu_bench.ts [--smallest] [--only=checks,rows,sets,gemm,sweep] [--seconds=1]
+ *
  * Writes gpu-results.json to the working folder; ends with 1 where a check fails. Torch rows need python3 with a CUDA torch
  * and peer.py beside this file.
  *
@@ -26,19 +29,24 @@ const { values: options } = parseArgs({
   args: Deno.args,
   options: {
     smallest: { type: "boolean", default: false },
+    only: { type: "string", default: "checks,rows,sets,gemm,sweep" },
+    seconds: { type: "string", default: "1" }, // of repeats a turn
     peer: { type: "string", default: "peer.py" },
     python: { type: "string", default: "python3" },
   },
 });
 
+const only = new Set(options.only.split(","));
+const seconds = Number(options.seconds);
+
 const engine = await openEngine({ engine: "webgpu", blas: "auto" });
 const { adapter, tuning, features } = engine.facts;
 console.log(JSON.stringify({ ...adapter, ...tuning }), features.join(" "));
-const failures = await check(
-  engine,
-  options.smallest ? [2, 33, 65] : [1, 2, 33, 64, 127, 128, 129, 512, 1024, 2047],
-);
-console.log(failures.length === 0 ? "all checks hold" : failures.join("\n"));
+const CHECKED = options.smallest ? [2, 33, 65] : [1, 2, 33, 64, 127, 128, 129, 512, 1024, 2047];
+const failures = only.has("checks") ? await check(engine, CHECKED) : [];
+if (only.has("checks")) {
+  console.log(failures.length === 0 ? "all checks hold" : failures.join("\n"));
+}
 
 const peer = await Peer.start("torch", {
   python: options.python,
@@ -54,21 +62,25 @@ const sets: [string, readonly number[], { inverse: number; eigh: number | null }
   ["resnet50", RESNET50_SIZES, { inverse: 194, eigh: null }],
 ];
 const SIZES = options.smallest ? [64, 128] : [64, 128, 256, 512, 1024, 2048, 4096];
-for (const n of SIZES) {
-  await measure("inverse", 1, n, n === 1024 ? 1 : undefined);
-  await measure("eigh", 1, n, n === 1024 ? 1.5 : undefined);
+if (only.has("rows")) {
+  for (const n of SIZES) {
+    await measure("inverse", 1, n, n === 1024 ? 1 : undefined);
+    await measure("eigh", 1, n, n === 1024 ? 1.5 : undefined);
+  }
+  if (!options.smallest) await measure("eigh", 64, 256, 0.5);
+  for (const n of options.smallest ? [128] : [256, 512, 1024]) await warmAgainstCold(n);
 }
-if (!options.smallest) await measure("eigh", 64, 256, 0.5);
-for (const n of options.smallest ? [128] : [256, 512, 1024]) await warmAgainstCold(n);
-if (!options.smallest) {
+if (only.has("sets") && !options.smallest) {
   for (const [name, sizes, published] of sets) await measureSet(name, sizes, published);
 }
-const gemm = await gemmTeraflops(options.smallest ? 256 : 4096);
-console.log(`\n${table(rows)}\nGEMM ${gemm.toFixed(2)} TFLOP/s\n`);
+const gemm = only.has("gemm") ? await gemmTeraflops(options.smallest ? 256 : 4096) : null;
+if (gemm !== null) console.log(`GEMM ${gemm.toFixed(2)} TFLOP/s`);
+console.log(`\n${table(rows)}\n`);
 await peer?.close();
 await engine.close();
 
-const timings = await sweep(engine.float64, options.smallest ? 64 : 2048);
+const largest = options.smallest ? 64 : 2048;
+const timings = only.has("sweep") ? await sweep(engine.float64, largest, seconds / 4) : [];
 await Deno.writeTextFile(
   "gpu-results.json",
   JSON.stringify(
@@ -90,7 +102,7 @@ async function measure(
   const result = await contest(
     here("curvd", () => solveAll(engine, operation, matrices)),
     peer ? [theirs(operation, n, batch)] : [],
-    { seconds: 1, most: 50 },
+    { seconds, most: 50 },
   );
   dispose(matrices);
   push(`${operation} ${batch > 1 ? `${batch}×` : ""}${n}`, result, residual, bar);
@@ -114,13 +126,13 @@ async function warmAgainstCold(n: number): Promise<void> {
     return keep;
   };
   const old = await basis(before);
-  const result = await contest(
-    here("warm", async () => dispose(await basis(after, old))),
-    [here("cold", async () => dispose(await basis(after)))],
-    { seconds: 1, most: 30 },
-  );
+  const warm = here("warm", async () => dispose(await basis(after, old)));
+  const rivals = [here("cold", async () => dispose(await basis(after)))];
+  if (peer) rivals.push(theirs("eigh", n, 1));
+  for (const rival of rivals) {
+    push(`refresh ${n}`, await contest(warm, [rival], { seconds, most: 30 }), undefined, 0.4);
+  }
   dispose([before, batch, after, old]);
-  push(`refresh ${n}`, result, undefined, 0.4);
 }
 
 /** A net's factors in one request; against the figure published for a card, and torch's loop here. */
@@ -140,7 +152,7 @@ async function measureSet(
       }
     }
     const result = await contest(here("curvd", () => solveAll(engine, operation, matrices)), [], {
-      seconds: 1,
+      seconds,
       most: 10,
     });
     const limit = published[operation];
@@ -165,7 +177,7 @@ async function gemmTeraflops(n: number): Promise<number> {
     await engine.read([end]);
     dispose([...results, end]);
   };
-  const { ours } = await contest(here("gemm", run), [], { seconds: 1, most: 20 });
+  const { ours } = await contest(here("gemm", run), [], { seconds, most: 20 });
   dispose(x);
   return products * 2 * n ** 3 / (ours * 1e9);
 }

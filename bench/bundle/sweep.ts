@@ -61,8 +61,15 @@ export interface Timing {
   readonly ms: number;
 }
 
-/** @param largest side to time, so that a slow device has an end. */
-export async function sweep(float64: Float64, largest: number): Promise<Timing[]> {
+/**
+ * @param largest side to time, so that a slow device has an end.
+ * @param seconds of repeats a turn.
+ */
+export async function sweep(
+  float64: Float64,
+  largest: number,
+  seconds: number,
+): Promise<Timing[]> {
   const timings: Timing[] = [];
   for (const { choice, values, works } of TRIALS) {
     for (const value of values) {
@@ -76,7 +83,7 @@ export async function sweep(float64: Float64, largest: number): Promise<Timing[]
         for (const work of works.filter(([, , n]) => n <= largest)) {
           const [operation, count, n] = work;
           const name = `${operation} ${count > 1 ? `${count}×` : ""}${n}`;
-          const timing = { choice, value, work: name, ms: await timed(engine, work) };
+          const timing = { choice, value, work: name, ms: await timed(engine, work, seconds) };
           timings.push(timing);
           console.log(`${choice} ${value}  ${name}  ${timing.ms.toFixed(3)} ms`);
         }
@@ -87,7 +94,7 @@ export async function sweep(float64: Float64, largest: number): Promise<Timing[]
   return timings;
 }
 
-async function timed(engine: Engine, [operation, count, n]: Work): Promise<number> {
+async function timed(engine: Engine, [operation, count, n]: Work, seconds: number) {
   const matrices = Array.from(
     { length: count },
     (_, i) => operation === "gram" ? examples(4096, n, n + i) : factor(n, n + i),
@@ -105,7 +112,7 @@ async function timed(engine: Engine, [operation, count, n]: Work): Promise<numbe
       : operation === "gram"
       ? products((x) => gram(x, 1 / 4096))
       : solveAll(engine, operation, matrices);
-  const { ours } = await contest(here(operation, run), [], { seconds: 0.3, most: 20 });
+  const { ours } = await contest(here(operation, run), [], { seconds, most: 20 });
   dispose(matrices);
   return operation === "matmul" || operation === "gram" ? ours / 10 : ours;
 }

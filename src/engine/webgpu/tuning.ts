@@ -2,10 +2,10 @@
  * Sizes and forms of the GPU kernels, by class of adapter: what WebGPU tells of an adapter is its
  * vendor, so that is what a class is.
  *
- * Measured is the row `software` alone (lavapipe on 2 cores). All others are estimates from the
- * hardware's shape, made to be replaced: one run of `bench/bundle` on a machine with the card prints
- * the times of every choice. All rows give right results on all adapters; they differ in time, and
- * in the last bits.
+ * Measured are the rows `software` (lavapipe on 2 cores) and `nvidia` (an H200;
+ * bench/results/gpu-h200.md). The others are estimates from the hardware's shape, made to be
+ * replaced: one run of `bench/bundle` on a machine with the card prints the times of every choice.
+ * All rows give right results on all adapters; they differ in time, and in the last bits.
  *
  * @module
  */
@@ -40,34 +40,31 @@ const CAUTIOUS: Tuning = {
 
 export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
   /**
-   * ESTIMATE, for an H200 (132 multiprocessors, subgroups of 32).
+   * MEASURED on an H200 (132 multiprocessors, subgroups of 32; medians, ms).
    *
-   * - subgroups: a reduction over 64 lanes is two subgroups: one barrier instead of seven.
-   * - tile128Above: a product of side n has (n/128)² tiles, and 132 of them take n = 1470; below,
-   *   tiles of 64 are four times as many. Halfway, as a large tile does twice the work a load.
-   * - tile64Above: at side 256 tiles of 32 are 64, of 64 only 16.
-   * - tilesInFlight: two workgroups a multiprocessor.
-   * - jacobiLanes: a 64 × 64 pivot has 2048 rotations of Q a step; 256 lanes are two subgroups for
-   *   each of the four schedulers, so that one computes while the other waits for memory.
-   * - narrowBlocksUpTo: a pivot of 32 takes half as long a step as one of 64 (0.35 against 0.7 µs)
-   *   and leaves twice as many rounds; at 256 the 8 pairs of blocks of 16 leave fewer idle.
+   * - subgroups: inverse 256 1.06 against 1.15, eigh 512 the same.
+   * - tile64Above: eigh 256 15.3 with tiles of 32, 17.8 with 64.
+   * - tile128Above: a product of 1024 0.22 with tiles of 64, 0.28 with 128; of 2048 the same.
+   * - tilesInFlight: a Gram matrix of 256 0.12 at 256, 0.16 to 0.18 at 64, 128 and 512.
+   * - jacobiLanes: eigh 1024 142 with 64, 94 with 128, 72 with 256.
+   * - narrowBlocksUpTo: eigh 128 6.0 with blocks of 32, 8.8 with blocks of 16; 256 12.5 and 18.5.
    */
   nvidia: {
     subgroups: true,
     tile64Above: 256,
     tile128Above: 1024,
-    tilesInFlight: 264,
+    tilesInFlight: 256,
     jacobiLanes: 256,
-    narrowBlocksUpTo: 256,
+    narrowBlocksUpTo: 64,
   },
-  /** ESTIMATE, for some 100 compute units with subgroups of 32 or 64: as nvidia, for its reasons. */
+  /** ESTIMATE, for some 100 compute units with subgroups of 32 or 64: as nvidia, which is as wide. */
   amd: {
     subgroups: true,
     tile64Above: 256,
     tile128Above: 1024,
     tilesInFlight: 256,
     jacobiLanes: 256,
-    narrowBlocksUpTo: 256,
+    narrowBlocksUpTo: 64,
   },
   /**
    * ESTIMATE, for some 30 cores with subgroups of 8 to 32. A kernel of many registers runs in

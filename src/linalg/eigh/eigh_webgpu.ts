@@ -243,7 +243,8 @@ function recordRayleighAndSort<M extends Member>(
   });
   const values = batch.scratch([count, side]);
   const buffers = [v, quotients, vectors, values, stateBuffer];
-  recording.dispatch(sort, { buffers, uniforms, workgroups: [Math.ceil(side / 64), 1, count] });
+  const groups = Math.ceil(side / 64);
+  recording.dispatch(sort, { buffers, uniforms, workgroups: [groups, groups, count] });
   recording.dispatch(judgeEigh, { buffers, uniforms, workgroups: [1, 1, count] });
   return { vectors, values };
 }

@@ -17,12 +17,13 @@
 // the ordering.
 
 override M: u32;        // side, even
-override LANES: u32;    // invocations, >= M
+override LANES: u32;    // invocations, >= M / 2
 override SHARE_Q: bool;
 override SHARED_Q_CELLS: u32;  // M * M, or 1 where Q^T is in storage
 
 override PAIRS = M / 2;
 override CELLS = M * (M + 1) / 2;
+override BLOCKS = PAIRS * (PAIRS + 1) / 2;  // of 2 x 2 on and below the diagonal
 
 struct Params {
   side: u32,        // of the whole matrix
@@ -41,8 +42,9 @@ var<workgroup> triangle: array<f32, CELLS>;
 var<workgroup> q_shared: array<f32, SHARED_Q_CELLS>;
 var<workgroup> rotations: array<vec3f, PAIRS>;  // s, tau, tan of each pair of a step
 var<workgroup> pairs: array<vec2u, PAIRS>;      // p < q
+var<workgroup> places: array<u32, BLOCKS>;      // of each block: its row, and its column << 16
 var<workgroup> rank: array<u32, M>;
-var<workgroup> rotated: atomic<u32>;            // rotations of this sweep that did something
+var<workgroup> rotated: atomic<u32>;            // whether a rotation of this sweep did something
 var<workgroup> flag: u32;
 
 @compute @workgroup_size(LANES)
@@ -65,26 +67,33 @@ fn jacobi(
     }
     store_q(q_at, e, select(0.0, 1.0, r == c));
   }
+  for (var e = lane; e < PAIRS * PAIRS; e += LANES) {
+    let i = e / PAIRS;
+    let j = e % PAIRS;
+    if (j <= i) { places[packed(i, j)] = i | (j << 16); }
+  }
 
   // Entries below this are noise of the whole matrix; rotating them away would never end.
   let negligible = 1e-9 * states[group.z].norm;
   var sweeps = 0u;
   for (; sweeps < params.max_sweeps; sweeps++) {
+    var has_rotated = false;
     if (lane == 0) { atomicStore(&rotated, 0u); }
     for (var step = 0u; step < M - 1; step++) {
-      workgroup_barrier();
-      if (lane < PAIRS) { choose_rotation(lane, step, negligible); }
+      step_barrier();
+      if (lane < PAIRS) { has_rotated = choose_rotation(lane, step, negligible) || has_rotated; }
       workgroupBarrier();
       rotate_triangle(lane);
       rotate_q(q_at, lane);
     }
-    workgroup_barrier();
+    if (has_rotated) { atomicOr(&rotated, 1u); }
+    step_barrier();
     if (lane == 0) { flag = atomicLoad(&rotated); }
     if (workgroupUniformLoad(&flag) == 0) { break; }
   }
 
-  if (lane < M) { rank[lane] = descending_rank(lane); }
-  workgroup_barrier();
+  for (var i = lane; i < M; i += LANES) { rank[i] = descending_rank(i); }
+  step_barrier();
   for (var e = lane; e < M * M; e += LANES) {
     // Neighbours read along a row of Q^T and write down a column of Q.
     q[q_at + (e % M) * M + rank[e / M]] = load_q(q_at, e);
@@ -92,9 +101,10 @@ fn jacobi(
   if (lane == 0 && is_alone) { states[group.z].sweeps = f32(sweeps); }
 }
 
-// Q^T may be in storage, so a step must see both memories of the step before.
-fn workgroup_barrier() {
-  storageBarrier();
+// Where Q^T is in storage, a step must see both memories of the step before. The barrier of storage
+// is a fence of the whole device on some, so it is not had for nothing.
+fn step_barrier() {
+  if (!SHARE_Q) { storageBarrier(); }
   workgroupBarrier();
 }
 
@@ -125,8 +135,8 @@ fn packed(r: u32, c: u32) -> u32 {
   return low * (low + 1) / 2 + min(r, c);
 }
 
-// The rotation that makes A[p, q] zero, or none where it is small already.
-fn choose_rotation(lane: u32, step: u32, negligible: f32) {
+// The rotation that makes A[p, q] zero, or none where it is small already. Whether there is one.
+fn choose_rotation(lane: u32, step: u32, negligible: f32) -> bool {
   let pair = round_robin(lane, step, M);
   let a_pp = triangle[packed(pair.x, pair.x)];
   let a_qq = triangle[packed(pair.y, pair.y)];
@@ -141,20 +151,19 @@ fn choose_rotation(lane: u32, step: u32, negligible: f32) {
     let c = 1.0 / sqrt(t * t + 1.0);
     let s = t * c;
     rotation = vec3f(s, s / (1.0 + c), t);
-    atomicAdd(&rotated, 1u);
   }
   rotations[lane] = rotation;
   pairs[lane] = pair;
+  return rotation.x != 0.0;
 }
 
 // Every 2 x 2 block of A belongs to one pair of rows and one of columns: all are done at once,
 // without a second barrier.
 fn rotate_triangle(lane: u32) {
-  for (var e = lane; e < PAIRS * (PAIRS + 1) / 2; e += LANES) {
-    var i = u32((sqrt(8.0 * f32(e) + 1.0) - 1.0) / 2.0);
-    if (i * (i + 1) / 2 > e) { i--; }
-    if ((i + 1) * (i + 2) / 2 <= e) { i++; }
-    let j = e - i * (i + 1) / 2;
+  for (var e = lane; e < BLOCKS; e += LANES) {
+    let place = places[e];
+    let i = place & 0xffff;
+    let j = place >> 16;
     let rows = pairs[i];
     let row = rotations[i];
     if (i == j) {

@@ -180,9 +180,10 @@ const jacobiVariants = new Map<string, Kernel>();
 
 function jacobi<M extends Member>({ engine }: PaddedBatch<M>, side: number): Kernel {
   const bytes = 4 * (side * (side + 1) / 2 + side * side) + // the triangle and Q
-    side / 2 * (16 + 8) + 4 * side + 8; // rotations, pairs, rank, two words
+    side / 2 * (16 + 8) + side / 2 * (side / 2 + 1) * 2 + // rotations, pairs, places
+    4 * side + 8; // rank, two words
   const sharesQ = bytes <= engine.device.limits.maxComputeWorkgroupStorageSize;
-  const lanes = Math.min(engine.tuning.jacobiLanes, side * side / 8);
+  const lanes = Math.min(engine.tuning.jacobiLanes, side * side / 4);
   const key = `${side},${sharesQ},${lanes}`;
   let kernel = jacobiVariants.get(key);
   if (kernel === undefined) {

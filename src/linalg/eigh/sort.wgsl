@@ -13,13 +13,14 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 const LANES = 64u;
+const ROWS = 64u;     // of V that a workgroup moves
 const BEYOND = 1e38;  // the padding's eigenvalues are larger
 alias Value = vec3f;
 
 var<workgroup> keys: array<f32, LANES>;
 
 // Column j goes to the place of its rank: the number of smaller eigenvalues, or equal ones before
-// it.
+// it. A workgroup moves 64 columns of 64 rows.
 @compute @workgroup_size(LANES)
 fn sort(
   @builtin(workgroup_id) group: vec3u,
@@ -39,8 +40,8 @@ fn sort(
     }
   }
   if (j >= side) { return; }
-  sorted_values[group.z * side + rank] = mine;
-  for (var i = 0u; i < side; i++) {
+  if (group.y == 0) { sorted_values[group.z * side + rank] = mine; }
+  for (var i = group.y * ROWS; i < min(side, (group.y + 1) * ROWS); i++) {
     let row = (group.z * side + i) * side;
     sorted_v[row + rank] = v[row + j];
   }
