@@ -65,8 +65,8 @@ export class OutOfTime extends Error {
 const TUNING_SEED = 0;
 /** Examples of either kind that a mark is made of. */
 const JUDGED = 2000;
-/** Marks of a run; a try has as many. */
-const MARKS = 120;
+/** Marks of a run, and of a try: judging them takes as long as training does, and is not counted. */
+const MARKS = 120, TRIAL_MARKS = 30;
 
 /** @throws OutOfTime after a run that ends beyond the time there is. */
 export async function study(
@@ -82,8 +82,8 @@ export async function study(
   const steps = Math.max(2, Math.round(options.epochs[problem] * stepsAnEpoch));
   const tuningSteps = Math.max(2, Math.round(options.tuningEpochs[problem] * stepsAnEpoch));
   const trained = (method: Method, candidate: Candidate, seed: number, target?: number) => {
-    const total = seed === TUNING_SEED ? tuningSteps : steps;
-    const markEvery = Math.max(1, Math.round(total / MARKS));
+    const [total, marks] = seed === TUNING_SEED ? [tuningSteps, TRIAL_MARKS] : [steps, MARKS];
+    const markEvery = Math.max(1, Math.round(total / marks));
     const settings = fixedSettings(problem, method);
     const key = {
       problem,
