@@ -7,7 +7,8 @@
  *                          peer.py      the same work in torch, for the same card
  *                          run.sh       unpacks and runs; results in gpu-results.json
  *
- * There: `tar xf curvd-bench.tar && sh run.sh`. Needs `xz` and `tar` on both sides, and libvulkan.so.1 there.
+ * There: `tar xf curvd-bench.tar && sh run.sh`. Needs `xz` and `tar` on both sides, and
+ * libvulkan.so.1 there; NVIDIA's driver for it wants libX11 and libXext besides.
  *
  * @module
  */

@@ -162,6 +162,7 @@ export class Admission {
   /** Lets in work whoever may be. */
   #next(): void {
     for (let place = this.#line.first(); place; place = this.#line.first()) {
+      if (this.#isTooLate(place)) continue;
       if (!this.#isRoomFor(place)) return;
       this.#line.take(place);
       this.#inWork.add(place);
@@ -169,6 +170,14 @@ export class Admission {
       this.#begin.get(place)!();
       this.#begin.delete(place);
     }
+  }
+
+  /**
+   * Gives up a place whose work could not be done within its deadline any more. What is in work is done first, or side by
+   * side: together they take as long. Where nothing is, it is tried: what was learned may be wrong.
+   */
+  #isTooLate(place: Place): boolean {
+    return this.#inWork.size > 0 && place.giveUpIfLate(expectedMs([...this.#inWork, place]));
   }
 
   #isRoomFor(place: Place): boolean {

@@ -36,6 +36,8 @@ export class Place implements Waiter {
   begunAt = NaN;
 
   readonly #usher: Usher;
+  readonly #deadlineMs?: number;
+  readonly #cameAt = performance.now();
   readonly #gone = new AbortController();
   #isLeft = false;
   readonly #unwatch: () => void;
@@ -59,10 +61,11 @@ export class Place implements Waiter {
     this.#usher = usher;
     const leave = () => this.#gone.abort(new CurvdError("aborted", "The client left"));
     client?.addEventListener("abort", leave, { once: true });
-    const timer = deadlineMs === undefined ? undefined : setTimeout(() => {
-      const late = `The answer was not there within ${deadlineMs} ms`;
-      this.#gone.abort(new CurvdError("deadline-exceeded", late, { limit: deadlineMs }));
-    }, deadlineMs);
+    this.#deadlineMs = deadlineMs;
+    const timer = deadlineMs === undefined ? undefined : setTimeout(
+      () => this.#giveUp(`The answer was not there within ${deadlineMs} ms`),
+      deadlineMs,
+    );
     this.#unwatch = () => {
       client?.removeEventListener("abort", leave);
       clearTimeout(timer);
@@ -79,6 +82,16 @@ export class Place implements Waiter {
     return this.#usher.expectedMs(this.kind);
   }
 
+  /**
+   * Gives it up where what it takes ends beyond its deadline: work that nobody waits for any more would make others late.
+   * @returns whether it did.
+   */
+  giveUpIfLate(workMs: number, now = performance.now()): boolean {
+    const isLate = this.#deadlineMs !== undefined && now - this.#cameAt + workMs > this.#deadlineMs;
+    if (isLate) this.#giveUp(`The answer would not have been there within ${this.#deadlineMs} ms`);
+    return isLate;
+  }
+
   /** Does work when its turn has come. @throws CurvdError `aborted`, `deadline-exceeded`, and what the work throws. */
   async work<T>(work: () => Promise<T>): Promise<T> {
     const came = performance.now();
@@ -90,6 +103,10 @@ export class Place implements Waiter {
     } finally {
       this.#usher.endTurn(this);
     }
+  }
+
+  #giveUp(why: string): void {
+    this.#gone.abort(new CurvdError("deadline-exceeded", why, { limit: this.#deadlineMs }));
   }
 
   /** Gives back whatever it still holds. */

@@ -18,6 +18,7 @@ import { startHelpers } from "@/linalg/mod.ts";
 import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
+import { giveWay } from "./niceness.ts";
 import { SessionHost } from "./session_host.ts";
 import { DeviceTurns } from "./device_turns.ts";
 
@@ -85,6 +86,7 @@ async function payDebts(): Promise<void> {
 
 async function start({ settings, store }: ToWorker & { type: "start" }): Promise<void> {
   if (settings.log) configureLog(settings.log);
+  giveWay();
   try {
     engine = await openEngine(settings);
     stopHelpers = await startHelpers(engine);

@@ -71,9 +71,26 @@ const leadingPair: PairFinder = async (R, rule, linalg) => {
   return { terms: [term], iterations };
 };
 
+/** The leading pair of what one term leaves. */
+type RestFinder = (
+  R: Rearranged,
+  first: KroneckerTerm,
+  rule: StoppingRule,
+  linalg: LinearAlgebra,
+) => Promise<LeadingTerm>;
+
+const restByDeflation: RestFinder = (R, first, rule, linalg) =>
+  powerSvd(deflated(R, first), mixedStart(R), rule, linalg);
+
+const restByLanczos: RestFinder = async (R, first, rule, linalg) => {
+  const { terms: [term, beyond], iterations } = await lanczosSvd(deflated(R, first), rule, linalg);
+  dispose([beyond.A, beyond.G, beyond.sigma]);
+  return { term, iterations };
+};
+
 const pairsByDeflation: PairFinder = async (R, rule, linalg) => {
   const first = await powerSvd(R, identityStart(R), rule, linalg);
-  const second = await powerSvd(deflated(R, first.term), mixedStart(R), rule, linalg);
+  const second = await restByDeflation(R, first.term, rule, linalg);
   return {
     terms: [first.term, second.term],
     iterations: first.iterations + second.iterations,
@@ -203,17 +220,37 @@ function remainder(
   return powerSvd(deflated(R, factors), mixedStart(R), rule, linalg);
 }
 
-export const kpsvd = method(findLeadingTerm, averagedBy(leadingPair));
-export const deflation = method(findTermsByDeflation, averagedBy(pairsByDeflation));
-export const lanczos = method(findTermsByLanczos, averagedBy(lanczosSvd));
+export const kpsvd = method(findLeadingTerm, averageOfOne);
+export const deflation = method(findTermsByDeflation, averageOfTwo(restByDeflation));
+export const lanczos = method(findTermsByLanczos, averageOfTwo(restByLanczos));
 export const kfacCorrected = method(findCorrectedTerms, averageCorrected);
 
 type Average = NonNullable<LayerMethod<Samples, KroneckerTerms>["average"]>;
 
-/** The leading pairs of `ρ·(old terms) + (1 − ρ)·F_batch`. */
-function averagedBy(find: PairFinder): Average {
-  return ({ terms }, samples, rho, { linalg, options }) =>
-    find(mixed(terms, rearranged(samples), rho), options, linalg);
+/** The leading pair of `ρ·G₁ ⊗ A₁ + (1 − ρ)·F_batch`. */
+function averageOfOne(
+  { terms: [old] }: KroneckerTerms,
+  samples: Samples,
+  rho: number,
+  { linalg, options }: Context,
+): Promise<KroneckerTerms> {
+  return leadingPair(mixed([old], rearranged(samples), rho), options, linalg);
+}
+
+/**
+ * That pair, and the leading pair of what it leaves of `ρ·(G₁ ⊗ A₁ + G₂ ⊗ A₂) + (1 − ρ)·F_batch`.
+ *
+ * The second term is indefinite, and a map that holds it need not take positive semidefinite matrices to such: its leading pair
+ * may be no curvature at all. So the first pair is found without it.
+ */
+function averageOfTwo(findRest: RestFinder): Average {
+  return async (old, samples, rho, context) => {
+    const { linalg, options } = context;
+    const { terms: [first], iterations } = await averageOfOne(old, samples, rho, context);
+    const R = mixed(old.terms, rearranged(samples), rho);
+    const second = await findRest(R, first, options, linalg);
+    return { terms: [first, second.term], iterations: iterations + second.iterations };
+  };
 }
 
 /** K-FAC's running averages, and the leading pair of what they leave of `ρ·(old terms) + (1 − ρ)·F_batch`. */

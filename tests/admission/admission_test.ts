@@ -147,6 +147,42 @@ Deno.test("of what takes long each core has one: nobody behind waits for more", 
   equal(most, 3);
 });
 
+Deno.test("work that would end beyond its deadline is not begun, and who waits behind it is", async () => {
+  const admission = new Admission({ requests: 99, bytes: Infinity, cores: 2 });
+  const large = (more: Partial<Claim> = {}) => claim({ bytes: 4 * MIB, ...more });
+  const learn = admission.enter(large());
+  await learn.work(() => pause(60));
+  learn.leave();
+  const done = Promise.withResolvers<void>();
+  const long = admission.enter(claim({ route: "POST /v1/plan" }));
+  const [first, second, third] = [{}, { deadlineMs: 190 }, {}].map((more) =>
+    admission.enter(large(more))
+  );
+  const longWork = long.work(() => done.promise);
+  await Promise.all([
+    first.work(() => pause(140)), // longer than was learned: the second has less left than it takes
+    rejects(second.work(() => Promise.reject(new Error("was begun"))), {
+      code: "deadline-exceeded",
+      message: /would not have been there/,
+    }),
+    third.work(() => pause(1)),
+  ]);
+  done.resolve();
+  await longWork;
+  for (const place of [long, first, second, third]) place.leave();
+  equal(admission.facts().inside, 0);
+});
+
+Deno.test("where nothing is in work the next is begun, whatever was learned", async () => {
+  const admission = new Admission({ requests: 99, bytes: Infinity });
+  const learn = admission.enter(claim());
+  await learn.work(() => pause(60));
+  learn.leave();
+  const place = admission.enter(claim({ deadlineMs: 40 }));
+  equal(await place.work(() => Promise.resolve("done")), "done");
+  place.leave();
+});
+
 Deno.test("work given up at its deadline teaches that it takes at least as long", async () => {
   const admission = new Admission({ requests: 99, bytes: Infinity });
   const late = admission.enter(claim({ deadlineMs: 50 }));

@@ -19,7 +19,10 @@ import {
 import { type DenseBlock, fisherOf } from "../dense_fisher.ts";
 import { average, type Factors, LayerReplay, piOf } from "./layer.ts";
 
-/** The KPSVD methods: pairs of the rearranged `ρ·(old terms) + (1 − ρ)·F_batch`. */
+/**
+ * The KPSVD methods: pairs of the rearranged `ρ·(old terms) + (1 − ρ)·F_batch`, the first of them without the old second
+ * term, so that it is positive semidefinite.
+ */
 export class TermsReplay extends LayerReplay {
   /** K-FAC's averages, where they are the first term. */
   #factors?: Factors;
@@ -38,11 +41,11 @@ export class TermsReplay extends LayerReplay {
 
   protected async observe(block: DenseBlock, rho: number): Promise<void> {
     const { dIn, dOut, A, G } = block;
-    const old = this.#terms.reduce<Dense | undefined>((F, term) => {
-      const each = kronecker(term.G, term.A);
-      return F ? plus(F, each) : each;
-    }, undefined);
-    const mixed = average(old, fisherOf(block), rho);
+    const F = fisherOf(block);
+    const products = this.#terms.map((term) => kronecker(term.G, term.A));
+    const sumOf = (terms: Dense[]) =>
+      terms.length > 0 ? terms.reduce((x, y) => plus(x, y)) : undefined;
+    const mixed = average(sumOf(products), F, rho);
     const R = (F: Dense) => ({ matrix: rearrangement(F, dOut, dIn), dIn, dOut });
     if (this.isCorrected) {
       const before = this.#factors;
@@ -51,9 +54,9 @@ export class TermsReplay extends LayerReplay {
       this.#terms = [this.#factors, termOf(await bestPair(R(rest)))];
       return;
     }
-    const pairs: SymmetricPair[] = [];
-    while (pairs.length < this.rank) pairs.push(await bestPair(R(mixed), pairs));
-    this.#terms = pairs.map(termOf);
+    const first = await bestPair(R(average(products[0], F, rho)));
+    this.#terms = [termOf(first)];
+    if (this.rank === 2) this.#terms.push(termOf(await bestPair(R(mixed), [first])));
   }
 
   protected async refresh({ dIn, dOut }: DenseBlock): Promise<void> {
