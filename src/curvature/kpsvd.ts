@@ -37,6 +37,9 @@ import {
   deflateInSpace,
   kfacCoordinates,
   leadingInSpace,
+  leftBy,
+  mixedSpace,
+  runningKfacCoordinates,
   type SamplePairs,
   type SampleSpace,
   sampleSpaceOf,
@@ -221,20 +224,41 @@ function remainder(
 }
 
 export const kpsvd = method(findLeadingTerm, averageOfOne);
-export const deflation = method(findTermsByDeflation, averageOfTwo(restByDeflation));
-export const lanczos = method(findTermsByLanczos, averageOfTwo(restByLanczos));
+export const deflation = method(
+  findTermsByDeflation,
+  averageOfTwo(restByDeflation, (space, rule) => leadingInSpace(space, rule, "mixed")),
+);
+export const lanczos = method(
+  findTermsByLanczos,
+  averageOfTwo(restByLanczos, (space, rule) => bidiagonalizeInSpace(space, rule, 1)),
+);
 export const kfacCorrected = method(findCorrectedTerms, averageCorrected);
 
 type Average = NonNullable<LayerMethod<Samples, KroneckerTerms>["average"]>;
 
+/** The space of a running average, or null where its batch has none. */
+async function averagedSpace(
+  terms: readonly KroneckerTerm[],
+  samples: Samples,
+  rho: number,
+  linalg: LinearAlgebra,
+): Promise<SampleSpace | null> {
+  const space = await sampleSpaceOf(samples, linalg);
+  return space && await mixedSpace(space, samples, terms, rho, linalg);
+}
+
 /** The leading pair of `ρ·G₁ ⊗ A₁ + (1 − ρ)·F_batch`. */
-function averageOfOne(
-  { terms: [old] }: KroneckerTerms,
+async function averageOfOne(
+  { terms }: KroneckerTerms,
   samples: Samples,
   rho: number,
   { linalg, options }: Context,
 ): Promise<KroneckerTerms> {
-  return leadingPair(mixed([old], rearranged(samples), rho), options, linalg);
+  const old = terms.slice(0, 1);
+  const space = await averagedSpace(old, samples, rho, linalg);
+  if (!space) return await leadingPair(mixed(old, rearranged(samples), rho), options, linalg);
+  const { pairs: [pair], iterations } = leadingInSpace(space, options);
+  return { terms: [termOf(pair, samples, old)], iterations };
 }
 
 /**
@@ -243,9 +267,21 @@ function averageOfOne(
  * The second term is indefinite, and a map that holds it need not take positive semidefinite matrices to such: its leading pair
  * may be no curvature at all. So the first pair is found without it.
  */
-function averageOfTwo(findRest: RestFinder): Average {
+function averageOfTwo(
+  findRest: RestFinder,
+  restInSpace: (space: SampleSpace, rule: StoppingRule) => SamplePairs,
+): Average {
   return async (old, samples, rho, context) => {
     const { linalg, options } = context;
+    const space = await averagedSpace(old.terms, samples, rho, linalg);
+    if (space) {
+      const first = leadingInSpace(space.upTo(samples.pairs + 1), options);
+      const second = restInSpace(leftBy(first.pairs[0], space), options);
+      return {
+        terms: [...first.pairs, ...second.pairs].map((pair) => termOf(pair, samples, old.terms)),
+        iterations: first.iterations + second.iterations,
+      };
+    }
     const { terms: [first], iterations } = await averageOfOne(old, samples, rho, context);
     const R = mixed(old.terms, rearranged(samples), rho);
     const second = await findRest(R, first, options, linalg);
@@ -264,9 +300,17 @@ async function averageCorrected(
   const batch = kroneckerFactors(samples);
   const A = average(old.A, batch.A, rho), G = average(old.G, batch.G, rho);
   dispose([batch.A, batch.G]);
-  const R = mixed(terms, rearranged(samples), rho);
-  const { term, iterations } = await remainder(R, { A, G }, options, linalg);
   const sigma: Tensor1D = tidy(() => mul(frobeniusNorm(A), frobeniusNorm(G)));
+  const rest = async (): Promise<LeadingTerm> => {
+    const space = await averagedSpace(terms, samples, rho, linalg);
+    if (!space) {
+      return await remainder(mixed(terms, rearranged(samples), rho), { A, G }, options, linalg);
+    }
+    const kfac = runningKfacCoordinates(space, samples, rho);
+    const { pairs: [pair], iterations } = bidiagonalizeInSpace(space.without(kfac), options, 1);
+    return { term: termOf(pair, samples, terms), iterations };
+  };
+  const { term, iterations } = await rest();
   return { terms: [{ A, G, sigma }, term], iterations };
 }
 

@@ -7,14 +7,26 @@
  *   R(F) V ↔ x = w K_A y,   R(F)ᵀ U ↔ y = w K_G x,   ‖U‖² = xᵀ K_G x,   ‖V‖² = yᵀ K_A y
  *
  * A round costs N² instead of N d², so it is done on the host, in float64, to the end; the device forms the terms once.
- * A term taken away (deflation, K-FAC's own) is a rank-one change in these coordinates too.
+ * A term taken away (deflation, K-FAC's own) is a rank-one change in these coordinates too, and a term that stands for the
+ * past of a running average is one coordinate more: its factors take the place of `g gᵀ` and `a aᵀ`.
  *
  * Source: this is the kernel form of Koroko et al. 2022, arXiv:2201.10285, section 3.1.
  *
  * @module
  */
-import { concat, tensor1d, tensor2d, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
-import { type LinearAlgebra, weightedGram } from "@/linalg/mod.ts";
+import {
+  add,
+  concat,
+  dispose,
+  matMul,
+  mul,
+  sum,
+  tensor1d,
+  tensor2d,
+  type Tensor3D,
+  tidy,
+} from "@tensorflow/tfjs-core";
+import { innerProduct, type LinearAlgebra, type Stack, trace, weightedGram } from "@/linalg/mod.ts";
 import type { KroneckerTerm, StoppingRule } from "./power_svd.ts";
 import type { Samples } from "./samples.ts";
 import { smallSvd } from "./small_svd.ts";
@@ -32,26 +44,40 @@ export interface SamplePair {
 /** A term `(Σ x_i g_i g_iᵀ) ⊗ (Σ y_i a_i a_iᵀ)` that is taken away. */
 type Removed = Pick<SamplePair, "x" | "y">;
 
+/** Gram matrices `[size, size]`, and of each coordinate its weight in R(F) and the trace of its part of U. */
+interface Coordinates {
+  readonly K_A: Float64Array;
+  readonly K_G: Float64Array;
+  readonly weights: Float64Array;
+  readonly traces: Float64Array;
+}
+
 /** R(F) less some terms. */
 export class SampleSpace {
+  readonly size: number;
+
   constructor(
-    private readonly K_A: Float64Array,
-    private readonly K_G: Float64Array,
-    readonly size: number,
-    private readonly weight: number,
+    readonly coordinates: Coordinates,
     private readonly removed: readonly Removed[] = [],
-  ) {}
+  ) {
+    this.size = coordinates.weights.length;
+  }
 
   /** `R(F)` without one more term. */
   without(term: Removed): SampleSpace {
-    const { K_A, K_G, size, weight, removed } = this;
-    return new SampleSpace(K_A, K_G, size, weight, [...removed, term]);
+    return new SampleSpace(this.coordinates, [...this.removed, term]);
+  }
+
+  /** `R(F)` without what the coordinates from one on stand for. */
+  upTo(end: number): SampleSpace {
+    const weights = this.coordinates.weights.map((weight, at) => at < end ? weight : 0);
+    return new SampleSpace({ ...this.coordinates, weights }, this.removed);
   }
 
   /** x of `R V`. */
   forward(y: Float64Array): Float64Array {
     const image = this.timesA(y);
-    const x = image.map((value) => this.weight * value);
+    const x = this.#weighted(image);
     for (const term of this.removed) addScaled(x, -dot(term.y, image), term.x);
     return x;
   }
@@ -59,7 +85,7 @@ export class SampleSpace {
   /** y of `Rᵀ U`. */
   adjoint(x: Float64Array): Float64Array {
     const image = this.timesG(x);
-    const y = image.map((value) => this.weight * value);
+    const y = this.#weighted(image);
     for (const term of this.removed) addScaled(y, -dot(term.x, image), term.y);
     return y;
   }
@@ -74,21 +100,26 @@ export class SampleSpace {
     return dot(x, this.timesG(other));
   }
 
-  /** The pair with `tr U ≥ 0`: `tr U = Σ x_i |g_i|²`. */
+  /** The pair with `tr U ≥ 0`. */
   oriented({ x, y, sigma }: SamplePair): SamplePair {
-    let trace = 0;
-    for (let i = 0; i < this.size; i++) trace += x[i] * Math.sqrt(this.K_G[i * (this.size + 1)]);
-    return trace < 0 ? { x: scaled(x, -1), y: scaled(y, -1), sigma } : { x, y, sigma };
+    return dot(x, this.coordinates.traces) < 0
+      ? { x: scaled(x, -1), y: scaled(y, -1), sigma }
+      : { x, y, sigma };
   }
 
   /** `K_A y`: `⟨V, V'⟩ = y·(K_A y')`. */
   timesA(y: Float64Array): Float64Array {
-    return timesVector(this.K_A, y);
+    return timesVector(this.coordinates.K_A, y);
   }
 
   /** `K_G x`. */
   timesG(x: Float64Array): Float64Array {
-    return timesVector(this.K_G, x);
+    return timesVector(this.coordinates.K_G, x);
+  }
+
+  #weighted(image: Float64Array): Float64Array {
+    const { weights } = this.coordinates;
+    return image.map((value, at) => weights[at] * value);
   }
 }
 
@@ -108,7 +139,71 @@ export async function sampleSpaceOf(
   const squaredGram = (x: Float64Array, n: number, k: number) =>
     linalg.float64.matMul(x, x, { m: n, k, n, transposeB: true }).map((value) => value * value);
   const K_A = paired(squaredGram(a, examples, dIn), examples, pairs);
-  return new SampleSpace(K_A, squaredGram(g, pairs, dOut), pairs, weight);
+  const K_G = squaredGram(g, pairs, dOut);
+  return new SampleSpace({
+    K_A,
+    K_G,
+    weights: new Float64Array(pairs).fill(weight),
+    traces: Float64Array.from({ length: pairs }, (_, i) => Math.sqrt(K_G[i * (pairs + 1)])), // |g|²
+  });
+}
+
+/** The factors of a term that stands for the past. */
+type OldTerm = Pick<KroneckerTerm, "A" | "G">;
+
+/** The space of `ρ·Σ_r G_r ⊗ A_r + (1 − ρ)·F`: the terms' coordinates follow those of the samples, in order. */
+export async function mixedSpace(
+  { coordinates: { K_A, K_G, weights, traces } }: SampleSpace,
+  samples: Samples,
+  terms: readonly OldTerm[],
+  rho: number,
+  linalg: LinearAlgebra,
+): Promise<SampleSpace> {
+  const { a, g } = samples.rows()!;
+  const { pairs, examples } = samples;
+  const tensors = [
+    ...terms.flatMap(({ A, G }) => [forms(a, A), forms(g, G), trace(G)]),
+    ...terms.flatMap((one) =>
+      terms.flatMap((other) => [innerProduct(one.A, other.A), innerProduct(one.G, other.G)])
+    ),
+  ];
+  const values = await linalg.read(tensors);
+  dispose(tensors);
+  const between = values.splice(3 * terms.length).map(([value]) => value);
+  const rowsOf = (side: 0 | 1) =>
+    terms.map((_, r) => ({
+      withSamples: Float64Array.from({ length: pairs }, (_, i) =>
+        values[3 * r + side][side === 0 ? i % examples : i]),
+      withTerms: terms.map((_, s) =>
+        between[2 * (r * terms.length + s) + side]
+      ),
+    }));
+  return new SampleSpace({
+    K_A: bordered(K_A, rowsOf(0)),
+    K_G: bordered(K_G, rowsOf(1)),
+    weights: Float64Array.of(...weights.map((w) => (1 - rho) * w), ...terms.map(() => rho)),
+    traces: Float64Array.of(...traces, ...terms.map((_, r) => values[3 * r + 2][0])),
+  });
+}
+
+/** `xᵀ M x` of each row. */
+function forms(rows: Tensor3D, M: Stack) {
+  return tidy(() => sum(mul(matMul(rows, M), rows), 2));
+}
+
+/** A Gram matrix with a row and a column more for each term. */
+function bordered(
+  K: Float64Array,
+  terms: readonly { withSamples: Float64Array; withTerms: readonly number[] }[],
+): Float64Array {
+  const n = Math.sqrt(K.length), size = n + terms.length;
+  const whole = new Float64Array(size * size);
+  for (let i = 0; i < n; i++) whole.set(K.subarray(i * n, (i + 1) * n), i * size);
+  terms.forEach(({ withSamples, withTerms }, r) => {
+    withSamples.forEach((value, i) => whole[(n + r) * size + i] = whole[i * size + n + r] = value);
+    withTerms.forEach((value, s) => whole[(n + r) * size + n + s] = value);
+  });
+  return whole;
 }
 
 /** Pairs, the leading one first, and the rounds they took. */
@@ -139,11 +234,15 @@ export function leadingInSpace(
   return { pairs: [space.oriented({ x, y, sigma })], iterations };
 }
 
+/** What a pair leaves. */
+export function leftBy({ x, y, sigma }: SamplePair, space: SampleSpace): SampleSpace {
+  return space.without({ x: scaled(x, sigma), y });
+}
+
 /** Two pairs, the second by power iteration on what the first leaves. */
 export function deflateInSpace(space: SampleSpace, rule: StoppingRule): SamplePairs {
   const first = leadingInSpace(space, rule);
-  const [{ x, y, sigma }] = first.pairs;
-  const second = leadingInSpace(space.without({ x: scaled(x, sigma), y }), rule, "mixed");
+  const second = leadingInSpace(leftBy(first.pairs[0], space), rule, "mixed");
   return {
     pairs: [...first.pairs, ...second.pairs],
     iterations: first.iterations + second.iterations,
@@ -193,25 +292,51 @@ export function bidiagonalizeInSpace(
 }
 
 /** K-FAC's `G ⊗ A` in coordinates: `A = Σ a aᵀ/n`, `G = w Σ g gᵀ`, each example's a standing once a backprop. */
-export function kfacCoordinates({ size }: SampleSpace, samples: Samples): Removed {
-  return {
-    x: new Float64Array(size).fill(samples.weight),
-    y: new Float64Array(size).fill(1 / size),
-  };
+export function kfacCoordinates({ size }: SampleSpace, { pairs, weight }: Samples): Removed {
+  const each = (value: number) => new Float64Array(size).fill(value, 0, pairs);
+  return { x: each(weight), y: each(1 / pairs) };
 }
 
-/** A pair as a term on the device: `A = √σ V`, `G = √σ U`; the caller disposes it. */
-export function termOf({ x, y, sigma }: SamplePair, samples: Samples): KroneckerTerm {
+/** `ρ·(the first old term's factors) + (1 − ρ)·(K-FAC's of the batch)`, each side for itself, in coordinates. */
+export function runningKfacCoordinates(
+  space: SampleSpace,
+  samples: Samples,
+  rho: number,
+): Removed {
+  const { x, y } = kfacCoordinates(space, samples);
+  const mixedWithFirst = (batch: Float64Array) =>
+    batch.map((value, at) => at === samples.pairs ? rho : (1 - rho) * value);
+  return { x: mixedWithFirst(x), y: mixedWithFirst(y) };
+}
+
+/**
+ * A pair as a term on the device: `A = √σ V`, `G = √σ U`; the caller disposes it.
+ * @param old the terms of the space's coordinates beyond the samples.
+ */
+export function termOf(
+  { x, y, sigma }: SamplePair,
+  samples: Samples,
+  old: readonly OldTerm[] = [],
+): KroneckerTerm {
   const { a, g } = samples.rows()!;
   const { pairs, examples } = samples;
   const root = Math.sqrt(sigma);
   const [A, G] = tidy(() => {
-    const weights = (coordinates: Float64Array) =>
-      tensor2d(Float32Array.from(coordinates, (value) => value * root), [1, pairs]);
+    const combined = (rows: Tensor3D, coordinates: Float64Array, factors: readonly Stack[]) => {
+      const weights = Float32Array.from(coordinates, (value) => value * root);
+      const ofSamples = weightedGram(rows, tensor2d(weights.subarray(0, pairs), [1, pairs]));
+      return factors.reduce<Stack>(
+        (total, factor, r) => add(total, mul(factor, weights[pairs + r])),
+        ofSamples,
+      );
+    };
     const paired: Tensor3D = pairs === examples
       ? a
       : concat(Array<Tensor3D>(pairs / examples).fill(a), 1);
-    return [weightedGram(paired, weights(y)), weightedGram(g, weights(x))];
+    return [
+      combined(paired, y, old.map(({ A }) => A)),
+      combined(g, x, old.map(({ G }) => G)),
+    ];
   });
   return { A, G, sigma: tensor1d([sigma]) };
 }
