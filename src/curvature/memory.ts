@@ -23,7 +23,7 @@ export function heldBytes(method: AnyMethod, layers: readonly LayerSize[], n: nu
 export function workingBytes(method: AnyMethod, layers: readonly LayerSize[], n: number): number[] {
   return layers.map((layer, l) => {
     const held = heldValues(method, layer, layers[l + 1], n);
-    const { averages, gradients, batches } = WORK[method];
+    const { averages, gradients, batches } = workOf(method, layer);
     const isOfGradients = method === "shampoo" || method === "soap";
     const raw = isOfGradients ? 0 : n * (layer.inputValues + layer.outputValues);
     return FLOAT_BYTES *
@@ -45,7 +45,7 @@ const WORK: Readonly<Record<AnyMethod, { averages: number; gradients: number; ba
     tekfac: { averages: 4, gradients: 8, batches: 2.5 },
     kpsvd: { averages: 3, gradients: 6, batches: 2 },
     deflation: { averages: 4, gradients: 6, batches: 2 },
-    lanczos: { averages: 9, gradients: 6, batches: 2 },
+    lanczos: { averages: 4, gradients: 6, batches: 2 },
     kfac_corrected: { averages: 4, gradients: 6, batches: 2 },
     kfac_tridiagonal: { averages: 4, gradients: 6, batches: 2 },
     kfac_two_level: { averages: 4, gradients: 8, batches: 6 },
@@ -53,6 +53,13 @@ const WORK: Readonly<Record<AnyMethod, { averages: number; gradients: number; ba
     shampoo: { averages: 2, gradients: 6, batches: 0 },
     soap: { averages: 2, gradients: 7, batches: 0 },
   };
+
+/** Lanczos holds its vectors as matrices where the weights are shared: its samples are then no coordinates. */
+const LANCZOS_OF_SHARED = { averages: 9, gradients: 6, batches: 2 };
+
+function workOf(method: AnyMethod, { locations }: LayerSize) {
+  return method === "lanczos" && locations > 1 ? LANCZOS_OF_SHARED : WORK[method];
+}
 
 /** What a search for pairs keeps of a batch while it lasts, where it works in the coordinates of places. */
 function placesBytes(method: AnyMethod, layer: LayerSize, n: number): number {
