@@ -31,6 +31,7 @@ import {
   rearranged,
   type StoppingRule,
 } from "./power_svd.ts";
+import { mixedSpace, runningKfacCoordinates } from "./mixed_space.ts";
 import { average } from "./running_average.ts";
 import {
   bidiagonalizeInSpace,
@@ -38,8 +39,6 @@ import {
   kfacCoordinates,
   leadingInSpace,
   leftBy,
-  mixedSpace,
-  runningKfacCoordinates,
   type SamplePairs,
   type SampleSpace,
   sampleSpaceOf,

@@ -7,26 +7,14 @@
  *   R(F) V ↔ x = w K_A y,   R(F)ᵀ U ↔ y = w K_G x,   ‖U‖² = xᵀ K_G x,   ‖V‖² = yᵀ K_A y
  *
  * A round costs N² instead of N d², so it is done on the host, in float64, to the end; the device forms the terms once.
- * A term taken away (deflation, K-FAC's own) is a rank-one change in these coordinates too, and a term that stands for the
- * past of a running average is one coordinate more: its factors take the place of `g gᵀ` and `a aᵀ`.
+ * A term taken away (deflation, K-FAC's own) is a rank-one change in these coordinates too.
  *
  * Source: this is the kernel form of Koroko et al. 2022, arXiv:2201.10285, section 3.1.
  *
  * @module
  */
-import {
-  add,
-  concat,
-  dispose,
-  matMul,
-  mul,
-  sum,
-  tensor1d,
-  tensor2d,
-  type Tensor3D,
-  tidy,
-} from "@tensorflow/tfjs-core";
-import { innerProduct, type LinearAlgebra, type Stack, trace, weightedGram } from "@/linalg/mod.ts";
+import { add, concat, mul, tensor1d, tensor2d, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
+import { type LinearAlgebra, type Stack, weightedGram } from "@/linalg/mod.ts";
 import type { KroneckerTerm, StoppingRule } from "./power_svd.ts";
 import type { Samples } from "./samples.ts";
 import { smallSvd } from "./small_svd.ts";
@@ -42,7 +30,7 @@ export interface SamplePair {
 }
 
 /** A term `(Σ x_i g_i g_iᵀ) ⊗ (Σ y_i a_i a_iᵀ)` that is taken away. */
-type Removed = Pick<SamplePair, "x" | "y">;
+export type Removed = Pick<SamplePair, "x" | "y">;
 
 /** Gram matrices `[size, size]`, and of each coordinate its weight in R(F) and the trace of its part of U. */
 interface Coordinates {
@@ -149,62 +137,7 @@ export async function sampleSpaceOf(
 }
 
 /** The factors of a term that stands for the past. */
-type OldTerm = Pick<KroneckerTerm, "A" | "G">;
-
-/** The space of `ρ·Σ_r G_r ⊗ A_r + (1 − ρ)·F`: the terms' coordinates follow those of the samples, in order. */
-export async function mixedSpace(
-  { coordinates: { K_A, K_G, weights, traces } }: SampleSpace,
-  samples: Samples,
-  terms: readonly OldTerm[],
-  rho: number,
-  linalg: LinearAlgebra,
-): Promise<SampleSpace> {
-  const { a, g } = samples.rows()!;
-  const { pairs, examples } = samples;
-  const tensors = [
-    ...terms.flatMap(({ A, G }) => [forms(a, A), forms(g, G), trace(G)]),
-    ...terms.flatMap((one) =>
-      terms.flatMap((other) => [innerProduct(one.A, other.A), innerProduct(one.G, other.G)])
-    ),
-  ];
-  const values = await linalg.read(tensors);
-  dispose(tensors);
-  const between = values.splice(3 * terms.length).map(([value]) => value);
-  const rowsOf = (side: 0 | 1) =>
-    terms.map((_, r) => ({
-      withSamples: Float64Array.from({ length: pairs }, (_, i) =>
-        values[3 * r + side][side === 0 ? i % examples : i]),
-      withTerms: terms.map((_, s) =>
-        between[2 * (r * terms.length + s) + side]
-      ),
-    }));
-  return new SampleSpace({
-    K_A: bordered(K_A, rowsOf(0)),
-    K_G: bordered(K_G, rowsOf(1)),
-    weights: Float64Array.of(...weights.map((w) => (1 - rho) * w), ...terms.map(() => rho)),
-    traces: Float64Array.of(...traces, ...terms.map((_, r) => values[3 * r + 2][0])),
-  });
-}
-
-/** `xᵀ M x` of each row. */
-function forms(rows: Tensor3D, M: Stack) {
-  return tidy(() => sum(mul(matMul(rows, M), rows), 2));
-}
-
-/** A Gram matrix with a row and a column more for each term. */
-function bordered(
-  K: Float64Array,
-  terms: readonly { withSamples: Float64Array; withTerms: readonly number[] }[],
-): Float64Array {
-  const n = Math.sqrt(K.length), size = n + terms.length;
-  const whole = new Float64Array(size * size);
-  for (let i = 0; i < n; i++) whole.set(K.subarray(i * n, (i + 1) * n), i * size);
-  terms.forEach(({ withSamples, withTerms }, r) => {
-    withSamples.forEach((value, i) => whole[(n + r) * size + i] = whole[i * size + n + r] = value);
-    withTerms.forEach((value, s) => whole[(n + r) * size + n + s] = value);
-  });
-  return whole;
-}
+export type OldTerm = Pick<KroneckerTerm, "A" | "G">;
 
 /** Pairs, the leading one first, and the rounds they took. */
 export interface SamplePairs {
@@ -295,18 +228,6 @@ export function bidiagonalizeInSpace(
 export function kfacCoordinates({ size }: SampleSpace, { pairs, weight }: Samples): Removed {
   const each = (value: number) => new Float64Array(size).fill(value, 0, pairs);
   return { x: each(weight), y: each(1 / pairs) };
-}
-
-/** `ρ·(the first old term's factors) + (1 − ρ)·(K-FAC's of the batch)`, each side for itself, in coordinates. */
-export function runningKfacCoordinates(
-  space: SampleSpace,
-  samples: Samples,
-  rho: number,
-): Removed {
-  const { x, y } = kfacCoordinates(space, samples);
-  const mixedWithFirst = (batch: Float64Array) =>
-    batch.map((value, at) => at === samples.pairs ? rho : (1 - rho) * value);
-  return { x: mixedWithFirst(x), y: mixedWithFirst(y) };
 }
 
 /**

@@ -59,7 +59,7 @@ print(a.shape, repr(float(a.sum(dtype="float64"))), sorted(tensors)[0])
 
 const hasPython = await pythonHas(["numpy", "safetensors.numpy"], "checkpoints in Python");
 
-// without Python it is counted as ignored, not left out
+// Python's library is not there on every machine: without it the test is counted as ignored, and said to be, not left out
 const pythonTest: EngineTest = hasPython ? cpuTest : (name) => Deno.test.ignore(name, () => {});
 
 pythonTest(
