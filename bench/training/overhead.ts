@@ -6,7 +6,7 @@
  * way to the server are in it. The server runs on the same machine, on the same cores. Beside the time stands the
  * processor time of the training process alone, its BLAS's threads included: other work hardly moves that.
  *
- *     deno run --allow-all bench/training/overhead.ts [--problem=mnist-autoencoder] [--rounds=5] [--only=TEXT]
+ *     deno task bench:overhead [--problem=mnist-autoencoder] [--rounds=5] [--only=TEXT]
  *         [--server=URL] [--save]
  *
  * @module
@@ -138,7 +138,7 @@ for (const { name, ms, times_adam, processor_ms, times_adam_processor } of rows)
 if (options.save) {
   await saveReport(
     `training-overhead-${problem.name}`,
-    `bench/training/overhead.ts --problem=${problem.name} --save`,
+    `deno task bench:overhead --problem=${problem.name} --save`,
     {
       problem: problem.description,
       batch: BATCH,

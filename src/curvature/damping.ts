@@ -30,6 +30,7 @@ import {
   where,
   zerosLike,
 } from "@tensorflow/tfjs-core";
+import { sumOfSquares } from "@/engine/mod.ts";
 import {
   frobeniusNorm,
   type LinearAlgebra,
@@ -86,6 +87,49 @@ export function piOfFactors(rule: Exclude<PiRule, "spectral">, A: Stack, G: Stac
   return tidy(() => piOfSizes({ A: sizeOfFactor(rule, A), G: sizeOfFactor(rule, G) }));
 }
 
+/** Matrices that are still on the host, `[b, d, d]`. */
+export interface HostStack {
+  readonly data: Float32Array;
+  readonly shape: readonly [number, number, number];
+}
+
+/**
+ * π of factors that are on the host, one a block: where they are to go to a device, this takes less time there than telling the
+ * device to find it.
+ */
+export function piOfHostFactors(
+  rule: Exclude<PiRule, "spectral">,
+  A: HostStack,
+  G: HostStack,
+): number[] {
+  const [a, g] = [A, G].map((factor) => sizesOnHost(rule, factor));
+  return a.map((size, block) => {
+    const ratio = Math.fround(Math.sqrt(size) / Math.sqrt(g[block]));
+    return ratio > 0 && ratio < Infinity ? ratio : 1;
+  });
+}
+
+/** As {@linkcode sizeOfFactor}. */
+function sizesOnHost(
+  rule: Exclude<PiRule, "spectral">,
+  { data, shape: [b, d] }: HostStack,
+): number[] {
+  return Array.from({ length: b }, (_, block) => {
+    const matrix = data.subarray(block * d * d, (block + 1) * d * d);
+    switch (rule) {
+      case "trace": {
+        let trace = 0;
+        for (let at = 0; at < matrix.length; at += d + 1) trace += matrix[at];
+        return trace / d;
+      }
+      case "frobenius":
+        return Math.sqrt(sumOfSquares(matrix) / d);
+      case "off":
+        return 1;
+    }
+  });
+}
+
 /** π of eigenvalues `[b, d]` (clipped at 0), by every rule; the caller disposes it. */
 export function piOfSpectra(rule: PiRule, lambda_A: Tensor2D, lambda_G: Tensor2D): Tensor1D {
   return tidy(() =>
@@ -113,6 +157,17 @@ export async function splitRatio(
 /** `√(A/G)`, 1 where either is zero or the root is not finite: a factor of zeros must not pull all damping to one side. */
 export function piOfSizes({ A, G }: Sizes): Tensor1D {
   return rootRatio(A, G);
+}
+
+/** What is added to the diagonals of A and G under a π of the host, one a block. */
+export function hostShifts(
+  rule: Exclude<DampingRule, "exact">,
+  damping: number,
+  pi: readonly number[],
+): { A: number[]; G: number[] } {
+  if (rule === "plain") return { A: pi.map(() => damping), G: pi.map(() => damping) };
+  const gamma = Math.sqrt(damping);
+  return { A: pi.map((each) => each * gamma), G: pi.map((each) => gamma / each) };
 }
 
 /** What is added to the diagonals of A and G, `[b]` each; the caller disposes them. */

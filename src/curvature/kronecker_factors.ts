@@ -20,10 +20,20 @@ import {
   type Tensor3D,
   tidy,
 } from "@tensorflow/tfjs-core";
-import { type Report, sandwich, type Stack, symmetrize, trace } from "@/linalg/mod.ts";
+import {
+  type LinearAlgebra,
+  type Report,
+  sandwich,
+  type ShiftedProblem,
+  type Stack,
+  type SymmetricProblem,
+  symmetrize,
+  trace,
+} from "@/linalg/mod.ts";
 import {
   clipped,
   eigenvalueNoise,
+  hostShifts,
   piOfFactors,
   piOfSpectra,
   shifts,
@@ -63,16 +73,18 @@ export async function kroneckerPreconditioner(
 }
 
 /** What {@linkcode dampedInverses} takes: either factor may be absent, then π is 1. */
-export type SomeFactors =
-  & Partial<Pick<KroneckerFactors, "A" | "G">>
-  & Pick<KroneckerFactors, "tolerances">;
+export interface SomeFactors
+  extends Partial<Pick<KroneckerFactors, "A" | "G">>, Pick<KroneckerFactors, "tolerances"> {
+  /** π of each block, where the host knows it ({@linkcode piOfHostFactors}); a sweep finds its own. */
+  readonly pi?: readonly number[];
+}
 
 /** Damped inverses, one a damping; the caller disposes all. */
 export interface DampedInverses {
   readonly A: Stack[];
   readonly G: Stack[];
-  /** π of each block `[b]`. */
-  readonly pi: Tensor1D;
+  /** π of each block `[b]`; absent where it was given. */
+  readonly pi?: Tensor1D;
   readonly reports: Record<string, Report[]>;
 }
 
@@ -95,6 +107,10 @@ export async function dampedInverses(
   });
   const { A, G } = factors;
   const needsSpectra = dampings.length > 1 || (piRule === "spectral" && A && G);
+  if (factors.pi && !needsSpectra) {
+    const shift = hostShifts(rule, dampings[0], factors.pi);
+    return await choleskyInverses(linalg, sides, shift);
+  }
   const bases = needsSpectra ? await linalg.eigh(sides) : null;
   const spectra = bases && Object.fromEntries(
     bases.map(({ values }, i) => [sides[i].side, clipped(values)] as const),
@@ -118,19 +134,38 @@ export async function dampedInverses(
         reports[side] = known;
       });
     } else {
-      const results = await linalg.choleskyInverse(
-        sides.map((problem) => ({ ...problem, shift: shift[problem.side] })),
-      );
-      results.forEach(({ inverse, reports: known }, i) => {
-        inverses[sides[i].side].push(inverse);
-        reports[sides[i].side] = known;
-      });
+      const found = await choleskyInverses(linalg, sides, shift);
+      inverses.A.push(...found.A);
+      inverses.G.push(...found.G);
+      Object.assign(reports, found.reports);
     }
     dispose([shift.A, shift.G]);
   }
   if (bases) dispose(bases.map(({ vectors, values }) => [vectors, values]));
   if (spectra) dispose(spectra);
   return { ...inverses, pi, reports };
+}
+
+/** A factor to invert, and which of the two it is. */
+interface Side extends SymmetricProblem {
+  readonly side: "A" | "G";
+}
+
+/** The inverse of each side there is, under one damping. */
+async function choleskyInverses(
+  linalg: LinearAlgebra,
+  sides: readonly Side[],
+  shift: Record<"A" | "G", ShiftedProblem["shift"]>,
+): Promise<Omit<DampedInverses, "pi">> {
+  const results = await linalg.choleskyInverse(
+    sides.map((problem) => ({ ...problem, shift: shift[problem.side] })),
+  );
+  const of = (side: "A" | "G") => results.filter((_, i) => sides[i].side === side);
+  return {
+    A: of("A").map(({ inverse }) => inverse),
+    G: of("G").map(({ inverse }) => inverse),
+    reports: Object.fromEntries(results.map(({ reports }, i) => [sides[i].side, reports])),
+  };
 }
 
 /** Eigenvalues to invert: without damping, rounding counts as zero. To be called inside a tidy. */

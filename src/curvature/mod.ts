@@ -7,7 +7,9 @@ export * from "./layer/mod.ts";
 export { type Fisher, meanGradient, type PairProducts, type Samples } from "./samples.ts";
 export {
   clipped,
+  type HostStack,
   piOfFactors,
+  piOfHostFactors,
   piOfSizes,
   piOfSpectra,
   type PiRule,

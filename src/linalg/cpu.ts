@@ -121,9 +121,9 @@ function matricesOf({ name, matrix, negativeTolerance }: SymmetricProblem): Host
 }
 
 /** One for each matrix; 0 where nothing is added. */
-function shiftsOf({ matrix, shift = 0 }: AnyProblem): number[] {
+function shiftsOf({ matrix, shift = 0 }: AnyProblem): readonly number[] {
   if (typeof shift === "number") return Array<number>(matrix.shape[0]).fill(shift);
-  return [...shift.dataSync<"float32">()];
+  return "dataSync" in shift ? [...shift.dataSync<"float32">()] : shift;
 }
 
 /** `[b, d, d]`; a single matrix becomes the tensor's memory. */

@@ -53,8 +53,8 @@ export interface SymmetricProblem {
 }
 
 export interface ShiftedProblem extends SymmetricProblem {
-  /** What is added to the diagonal: one number for all, or a tensor `[b]` computed on the device. */
-  readonly shift: number | Tensor1D;
+  /** What is added to the diagonal: one number for all, one a matrix, or a tensor `[b]` computed on the device. */
+  readonly shift: number | readonly number[] | Tensor1D;
 }
 
 export interface EighProblem extends SymmetricProblem {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { dispose, type Scalar, type Tensor } from "@tensorflow/tfjs-core";
+import { dispose, type Scalar, type Tensor, type Tensor1D } from "@tensorflow/tfjs-core";
 import type { Float64, WebGpuEngine } from "@/engine/mod.ts";
 import { isEighGood, isInverseGood, isRootGood } from "./bounds.ts";
 import {
@@ -221,7 +221,7 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
         problem,
         index,
         matrix: problem.matrix,
-        shift: problem.shift,
+        shift: shiftOf(problem, index),
         target: targetOf(result),
         judge: (state) => judgeInverse(state, report),
       }));
@@ -237,9 +237,10 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
       { problem, result, index, report }: Case<ShiftedProblem, R>,
       lost: Rescue,
     ) => {
-      const shift = typeof problem.shift === "number"
-        ? problem.shift
-        : (await this.#engine.read([problem.shift]))[0][index];
+      const known = shiftOf(problem, index);
+      const shift = typeof known === "number"
+        ? known
+        : (await this.#engine.read([known]))[0][index];
       const { result: found, report: facts } = await rescueIt(this.#engine.float64, {
         ...lost,
         shift,
@@ -324,9 +325,9 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
   #toleranceMembers<R>(cases: readonly Case<ShiftedProblem, R>[]): (Judged & FactorMember)[] {
     return cases.flatMap(({ key, problem, index }) => {
       const tolerance = problem.negativeTolerance?.[index];
-      const isImplied = typeof problem.shift === "number" && tolerance !== undefined &&
-        problem.shift <= tolerance;
-      if (tolerance === undefined || isImplied) return [];
+      if (tolerance === undefined) return [];
+      const shift = shiftOf(problem, index);
+      if (typeof shift === "number" && shift <= tolerance) return [];
       return [{
         owner: this,
         key,
@@ -343,6 +344,11 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
   #empty<T extends Tensor>(shape: number[]): T {
     return this.#engine.emptyTensor(shape) as unknown as T;
   }
+}
+
+/** What is added to one matrix of a problem's stack; a tensor has it at that index. */
+function shiftOf({ shift }: ShiftedProblem, index: number): number | Tensor1D {
+  return Array.isArray(shift) ? shift[index] : shift as number | Tensor1D;
 }
 
 function judgeInverse(state: MatrixState, report: Report): boolean {

@@ -9,6 +9,7 @@ import {
   DEFAULT_OPTIONS,
   embeddingInverses,
   type MethodOptions,
+  piOfHostFactors,
 } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
@@ -71,10 +72,12 @@ interface Task {
 }
 
 async function ofFactors({ A, G }: Factors, task: Task, isSweep: boolean): Promise<LayerOutcome> {
+  const pi = knownPi({ A, G }, task.options);
   const results = await dampedInverses({
     ...(A ? { A: uploadSymmetric(A) } : {}),
     ...(G ? { G: uploadSymmetric(G) } : {}),
     tolerances: { A: A?.tolerances, G: G?.tolerances },
+    pi,
   }, task);
   const answer = (inverses: Tensor[]) =>
     isSweep ? stack(inverses.map(withoutGroups)) : withoutGroups(inverses[0]);
@@ -83,9 +86,17 @@ async function ofFactors({ A, G }: Factors, task: Task, isSweep: boolean): Promi
       ...(A ? { A_inv: answer(results.A) } : {}),
       ...(G ? { G_inv: answer(results.G) } : {}),
     },
-    numbers: { pi: results.pi },
+    ...(results.pi ? { numbers: { pi: results.pi } } : {}),
+    ...(pi ? { fields: { pi: pi.length === 1 ? pi[0] : pi } } : {}),
     reports: results.reports,
   };
+}
+
+/** π of each block where no spectra are needed: a factor alone has π = 1. */
+function knownPi({ A, G }: Factors, { dampings, pi: rule }: MethodOptions): number[] | undefined {
+  if (dampings.length > 1) return undefined;
+  if (!A || !G) return Array<number>((A ?? G)!.shape[0]).fill(1);
+  return rule === "spectral" ? undefined : piOfHostFactors(rule, A, G);
 }
 
 /** An embedding's input factor is a diagonal, and so is its inverse. */
