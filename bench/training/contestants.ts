@@ -5,7 +5,7 @@
  */
 import type { Sequential } from "@tensorflow/tfjs";
 import { PIXELS } from "@/datasets/mod.ts";
-import type { CurvdClient } from "@/trainer/mod.ts";
+import type { CurvdClient, Warmup } from "@/trainer/mod.ts";
 import {
   curvatureTrainer,
   GRADIENT_METHODS,
@@ -15,6 +15,7 @@ import {
   type ProblemName,
   PROBLEMS,
   type Trainer,
+  WARMUP,
 } from "@/training/mod.ts";
 import type { SessionMethodName } from "@/wire/mod.ts";
 
@@ -31,8 +32,6 @@ export interface Candidate {
 export const BATCH_SIZE = 512;
 /** Of SGD. */
 const MOMENTUM = 0.9;
-export const STATISTICS_EVERY = 5;
-export const REFRESH_EVERY = 10;
 /** Examples of a batch that statistics are of. */
 export const STATISTICS_EXAMPLES = BATCH_SIZE / 2;
 
@@ -59,6 +58,10 @@ const RATES = {
  * the longest step there may be; momentum would add ten such steps up and is one of the tries.
  */
 interface CurvatureSettings {
+  readonly statisticsEvery: number;
+  readonly refreshEvery: number;
+  /** Statistics and refreshes that the first steps have more often. */
+  readonly warmup?: Warmup;
   readonly rate: number;
   /** κ, in the units of the loss as it is. */
   readonly klClip: number;
@@ -66,11 +69,18 @@ interface CurvatureSettings {
   readonly terms: number;
 }
 
-const AUTO_ENCODER = { rate: 1, klClip: 1e-4, terms: PIXELS };
+const AUTO_ENCODER = {
+  statisticsEvery: 10,
+  refreshEvery: 20,
+  warmup: WARMUP,
+  rate: 1,
+  klClip: 1e-4,
+  terms: PIXELS,
+};
 export const CURVATURE: Readonly<Record<BenchProblem, CurvatureSettings>> = {
   "mnist-autoencoder": AUTO_ENCODER,
   "curves-autoencoder": AUTO_ENCODER,
-  "mnist-conv": { rate: 0.3, klClip: 1e-2, terms: 1 },
+  "mnist-conv": { statisticsEvery: 5, refreshEvery: 10, rate: 0.3, klClip: 1e-2, terms: 1 },
 };
 
 /** Tries of the curvature: each damping alone, and one of them with momentum. */
@@ -80,8 +90,16 @@ const WITH_MOMENTUM = { damping: 1e-3, momentum: 0.5 };
 /** All that a run depends on beside its try, for the ledger to know it by. */
 export function fixedSettings(problem: BenchProblem, method: Method): object {
   if (isGradientMethod(method)) return { BATCH_SIZE };
-  const { terms: _, ...settings } = CURVATURE[problem];
-  return { BATCH_SIZE, STATISTICS_EVERY, STATISTICS_EXAMPLES, REFRESH_EVERY, ...settings };
+  const { rate, klClip, warmup, ...every } = CURVATURE[problem];
+  return {
+    BATCH_SIZE,
+    STATISTICS_EVERY: every.statisticsEvery,
+    STATISTICS_EXAMPLES,
+    REFRESH_EVERY: every.refreshEvery,
+    rate,
+    klClip,
+    ...(warmup && { warmup }),
+  };
 }
 
 /** The tries of a method, the same number for all; those that come first are tried if there are fewer. */
@@ -108,15 +126,16 @@ export function trainerOf(
   if (isGradientMethod(method)) {
     return gradientTrainer(model, loss, GRADIENT_METHODS[method](rate, momentum), () => rate);
   }
-  const { klClip, terms } = CURVATURE[problem];
+  const { klClip, terms, statisticsEvery, refreshEvery, warmup } = CURVATURE[problem];
   return curvatureTrainer(model, loss, client, {
     method,
     learningRate: rate,
     momentum,
     damping: damping! / terms,
     klClip,
-    statisticsEvery: STATISTICS_EVERY,
-    refreshEvery: REFRESH_EVERY,
+    statisticsEvery,
+    refreshEvery,
+    warmup,
     statisticsExamples: STATISTICS_EXAMPLES,
     seed,
   });

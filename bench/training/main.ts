@@ -71,19 +71,18 @@ function textOf(found: Study): string {
 }
 
 async function save(studies: readonly Study[]): Promise<void> {
-  const command = ["deno task bench:training", ...(Deno.args.length ? ["--", ...Deno.args] : [])]
-    .join(" ");
-  const { BATCH_SIZE, CURVATURE, REFRESH_EVERY, STATISTICS_EVERY, STATISTICS_EXAMPLES } =
-    contestants;
+  const args = Deno.args.filter((arg) => arg !== "--");
+  const command = ["deno task bench:training", ...(args.length ? ["--", ...args] : [])].join(" ");
+  const { BATCH_SIZE, CURVATURE, STATISTICS_EXAMPLES } = contestants;
   const text = [
     "# Training: curvature by curvd against SGD with momentum and Adam",
     "",
     `\`${command}\`; TensorFlow.js on the CPU, products by ` +
     `${facts.blas?.library ?? "built-in code"}; ${navigator.hardwareConcurrency} cores. ` +
-    `With curvature: statistics of ${STATISTICS_EXAMPLES} examples every ${STATISTICS_EVERY} steps, ` +
-    `a refresh every ${REFRESH_EVERY}, steps bounded by κ = ` +
-    `${studies.map(({ problem }) => `${CURVATURE[problem].klClip} (${problem})`).join(", ")}; ` +
+    `With curvature: statistics of ${STATISTICS_EXAMPLES} examples; ` +
     "λ is in the units of the loss summed over pixels.",
+    "",
+    ...studies.map(({ problem }) => `- ${problem}: ${wordsOf(CURVATURE[problem])}`),
     "",
     ...studies.flatMap((found) => [
       textOf(found),
@@ -99,8 +98,7 @@ async function save(studies: readonly Study[]): Promise<void> {
     server: device,
     batch: BATCH_SIZE,
     curvature: CURVATURE,
-    statistics: { every: STATISTICS_EVERY, examples: STATISTICS_EXAMPLES },
-    refreshEvery: REFRESH_EVERY,
+    statisticsExamples: STATISTICS_EXAMPLES,
     problems: studies.map((found) => ({
       problem: found.problem,
       steps: found.steps,
@@ -111,6 +109,16 @@ async function save(studies: readonly Study[]): Promise<void> {
       bars: barsOf(found),
     })),
   });
+}
+
+function wordsOf(
+  { statisticsEvery, refreshEvery, warmup, klClip }: typeof contestants.CURVATURE["mnist-conv"],
+): string {
+  const every = `statistics every ${statisticsEvery} steps, a refresh every ${refreshEvery}`;
+  const early = warmup &&
+    `, in the first ${warmup.steps} steps every ${warmup.statisticsEvery} and ` +
+      `${warmup.statisticsEvery * refreshEvery / statisticsEvery}`;
+  return `${every}${early ?? ""}; steps bounded by κ = ${klClip}`;
 }
 
 /** The options; prints the help and ends where it was asked for, or where they cannot be read. */

@@ -17,7 +17,7 @@ export {
   type Trainer,
 } from "./run.ts";
 export { type Server, startServer } from "./server.ts";
-export { type Settings, usualSettings } from "./settings.ts";
+export { type Settings, usualSettings, WARMUP } from "./settings.ts";
 export {
   curvatureTrainer,
   GRADIENT_METHODS,

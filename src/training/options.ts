@@ -1,8 +1,9 @@
 /** The command line of `deno task train`. @module */
 import { parseArgs } from "node:util";
+import type { Warmup } from "@/trainer/mod.ts";
 import { SESSION_METHODS, type SessionMethodName } from "@/wire/mod.ts";
 import { type ProblemName, PROBLEMS } from "./problems.ts";
-import { type Settings, usualSettings } from "./settings.ts";
+import { type Settings, usualSettings, WARMUP } from "./settings.ts";
 import { GRADIENT_METHODS, type GradientMethod } from "./trainers.ts";
 
 export type Method = SessionMethodName | GradientMethod;
@@ -44,6 +45,7 @@ const ARGUMENTS = {
   "kl-clip": { type: "string" },
   "statistics-every": { type: "string" },
   "refresh-every": { type: "string" },
+  warmup: { type: "string" },
   mode: { type: "string", default: "auto" },
   asynchronous: { type: "boolean", default: false },
   out: { type: "string" },
@@ -62,7 +64,8 @@ export const HELP = `Trains a net of TensorFlow.js with curvature from a curvd s
   --steps N, --seconds S the run ends with whichever comes first (500 steps)
   --batch N              examples a step (512)
   --rate, --momentum, --damping, --kl-clip   numbers; --kl-clip off for none (by model and method)
-  --statistics-every N, --refresh-every N    in steps (5, 10)
+  --statistics-every N, --refresh-every N    in steps (by model)
+  --warmup N             first steps, each of which takes statistics (${WARMUP.steps} for an auto-encoder, else 0)
   --mode NAME            where updates are made: ${MODES.join(", ")} (auto)
   --asynchronous         steps go on while the server works
   --out PATH             of the log and the plot, without .json and .svg , under dist/ (dist/training/…)`;
@@ -103,6 +106,7 @@ export function readOptions(args: readonly string[]): Options | null {
         : positive("kl-clip", values["kl-clip"]),
       statisticsEvery: every("statistics-every", values["statistics-every"], usual.statisticsEvery),
       refreshEvery: every("refresh-every", values["refresh-every"], usual.refreshEvery),
+      warmup: values.warmup === undefined ? usual.warmup : warmupOf(values.warmup),
     },
     mode: oneOf("mode", values.mode, MODES),
     isAsynchronous: values.asynchronous,
@@ -156,6 +160,11 @@ function given(name: string, text: string | undefined, usual: number): number {
 
 function every(name: string, text: string | undefined, usual: number): number {
   return text === undefined ? usual : whole(name, text, 1);
+}
+
+function warmupOf(text: string): Warmup | undefined {
+  const steps = whole("warmup", text, 0);
+  return steps === 0 ? undefined : { ...WARMUP, steps };
 }
 
 /** Names in lines that fit under their heading. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Warmup } from "@/trainer/mod.ts";
 import type { ProblemName } from "./problems.ts";
 import { type GradientMethod, isGradientMethod } from "./trainers.ts";
 
@@ -16,10 +17,11 @@ export interface Settings {
   readonly klClip: number | null;
   readonly statisticsEvery: number;
   readonly refreshEvery: number;
+  readonly warmup?: Warmup;
 }
 
-const STATISTICS_EVERY = 5;
-const REFRESH_EVERY = 10;
+/** The first steps, where an auto-encoder's statistics are taken every time: a step too far there kills units for good. */
+export const WARMUP: Warmup = { steps: 20, statisticsEvery: 1 };
 
 /** Learning rates of the optimizers without curvature. */
 const RATES = {
@@ -36,28 +38,40 @@ const RATES = {
  * The loss of an auto-encoder is the mean over its pixels, so F, λ and κ are in units 784 times smaller
  * than those of the sum.
  */
-const AUTO_ENCODER = { learningRate: 1, damping: 1e-6, klClip: 1e-4 };
-const CLASSIFIER = { learningRate: 0.3, damping: 1e-2, klClip: 1e-2 };
+const AUTO_ENCODER = {
+  learningRate: 1,
+  damping: 1e-6,
+  klClip: 1e-4,
+  statisticsEvery: 10,
+  refreshEvery: 20,
+  warmup: WARMUP,
+};
+const CLASSIFIER = {
+  learningRate: 0.3,
+  damping: 1e-2,
+  klClip: 1e-2,
+  statisticsEvery: 5,
+  refreshEvery: 10,
+};
 const CURVATURE = {
   "mnist-autoencoder": AUTO_ENCODER,
   "curves-autoencoder": AUTO_ENCODER,
   "mnist-conv": CLASSIFIER,
   mlp: CLASSIFIER,
-} satisfies Record<ProblemName, Pick<Settings, "learningRate" | "damping" | "klClip">>;
+} satisfies Record<ProblemName, Omit<Settings, "momentum">>;
 
 /**
  * Shampoo and SOAP move with every gradient. SOAP's steps are Adam's in another basis: its rate, and ε for λ. Shampoo's have
  * no size of their own, so that κ gives them one.
  */
-const BY_GRADIENTS = { statisticsEvery: 1, refreshEvery: REFRESH_EVERY, momentum: 0 };
+const BY_GRADIENTS = { statisticsEvery: 1, refreshEvery: 10, momentum: 0 };
 
 export function usualSettings(problem: ProblemName, method: string): Settings {
-  const every = { statisticsEvery: STATISTICS_EVERY, refreshEvery: REFRESH_EVERY };
-  const curvature = { ...CURVATURE[problem], momentum: 0, ...every };
+  const curvature: Settings = { ...CURVATURE[problem], momentum: 0 };
   if (method === "soap") {
     return { ...BY_GRADIENTS, learningRate: RATES[problem].adam, damping: 1e-8, klClip: null };
   }
-  if (method === "shampoo") return { ...curvature, ...BY_GRADIENTS };
+  if (method === "shampoo") return { ...curvature, ...BY_GRADIENTS, warmup: undefined };
   if (!isGradientMethod(method)) return curvature;
   return {
     ...curvature,

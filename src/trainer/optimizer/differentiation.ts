@@ -33,11 +33,11 @@ export function lossOfBatch(
  * @throws RangeError for labels to be drawn without a loss to draw them from.
  */
 export function statisticsDue(
-  { method, fisher, fisherSamples, loss, seed, statisticsEvery }: Settings,
+  { method, fisher, fisherSamples, loss, seed, cadence }: Settings,
   step: number,
   isNeeded: boolean,
 ): StatisticsRequest | null {
-  const isDue = isNeeded || step % statisticsEvery === 0;
+  const isDue = isNeeded || cadence.isDue(step);
   if (!isDue || isGradientMethod(method)) return null;
   if (fisher === "empirical") return { fisher };
   if (loss === null || typeof loss === "function") {

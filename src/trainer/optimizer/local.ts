@@ -121,8 +121,7 @@ export class LocalCurvature implements Curvature {
   /** The step at which the oldest refresh fell due that no preconditioner came of yet; null where none did. */
   #dueBy(step: number): number | null {
     if (!this.#held) return this.#since;
-    const { refreshEvery } = this.settings;
-    const next = (Math.floor(this.#held.step / refreshEvery) + 1) * refreshEvery;
+    const next = this.settings.cadence.nextRefresh(this.#held.step);
     return next <= step ? next : null;
   }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { Warmup } from "./cadence.ts";
 export type { NamedTensor } from "./descent.ts";
 export type { OptimizerStatus, StepReport, TrainerEvent } from "./events.ts";
 export { CurvatureOptimizer } from "./optimizer.ts";

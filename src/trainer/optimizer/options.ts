@@ -8,6 +8,7 @@ import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs";
 import type { LevenbergMarquardtDamping, SessionMethodName, SessionRequest } from "@/wire/mod.ts";
 import type { UncoveredLayer } from "../capture/mod.ts";
 import type { FisherLoss } from "../fisher/mod.ts";
+import { Cadence, type Warmup } from "./cadence.ts";
 import type { TrainerEvent } from "./events.ts";
 import { type Schedule, scheduleOf } from "./schedules.ts";
 
@@ -64,6 +65,8 @@ export interface CurvatureOptions {
   readonly statisticsEvery?: number;
   /** Steps from one refresh to the next: a multiple of `statisticsEvery`. @default 20 statistics */
   readonly refreshEvery?: number;
+  /** More frequent statistics in the first steps, and with them refreshes. @default none */
+  readonly warmup?: Warmup;
   /** Examples of a batch that go into its statistics; null for all. @default null */
   readonly statisticsExamples?: number | null;
   /** @default "auto" */
@@ -109,6 +112,7 @@ export interface Settings {
   readonly statisticsDecay: number;
   readonly statisticsEvery: number;
   readonly refreshEvery: number;
+  readonly cadence: Cadence;
   readonly statisticsExamples: number | null;
   readonly mode: Mode | "auto";
   readonly asynchronous: boolean;
@@ -168,6 +172,7 @@ export function settle(options: CurvatureOptions): Settings {
     statisticsDecay: options.statisticsDecay ?? 0.95,
     statisticsEvery,
     refreshEvery,
+    cadence: new Cadence(statisticsEvery, refreshEvery, options.warmup),
     statisticsExamples: options.statisticsExamples ?? null,
     mode: isRemoteOnly && options.mode !== "local" ? "remote" : options.mode ?? "auto",
     asynchronous,
@@ -188,6 +193,8 @@ function expectTogether(settings: Settings, options: CurvatureOptions, isRemoteO
   const refuse = (why: string) => {
     throw new RangeError(`Cannot make the optimizer: ${why}`);
   };
+  const { warmup } = options;
+  const isEveryStep = statisticsEvery === 1 && (warmup?.statisticsEvery ?? 1) === 1;
   if (damping === undefined && method !== "soap") refuse("damping is needed");
   if (mode === "local" && isRemoteOnly) {
     const scalings = settings.session.scalings && `scalings ${settings.session.scalings}`;
@@ -204,7 +211,7 @@ function expectTogether(settings: Settings, options: CurvatureOptions, isRemoteO
   if (stepSize !== null && settings.momentum > 0) {
     refuse("stepSize quadratic_model chooses the momentum itself");
   }
-  if (stepSize !== null && statisticsEvery !== 1) {
+  if (stepSize !== null && !isEveryStep) {
     refuse("stepSize quadratic_model needs statistics with every step: statisticsEvery 1");
   }
   if (
@@ -212,12 +219,20 @@ function expectTogether(settings: Settings, options: CurvatureOptions, isRemoteO
   ) {
     refuse("stepSize quadratic_model knows weight decay as an l2 penalty on all variables alone");
   }
-  if (isGradientMethod(method) && statisticsEvery !== 1) {
+  if (isGradientMethod(method) && !isEveryStep) {
     refuse(`${method} moves with every gradient: statisticsEvery 1`);
   }
-  for (const [name, every] of Object.entries({ statisticsEvery, refreshEvery })) {
-    if (!Number.isInteger(every) || every < 1) {
-      refuse(`${name} must be a whole number ≥ 1: ${every}`);
+  const counts = {
+    statisticsEvery,
+    refreshEvery,
+    ...(warmup && {
+      "warmup.steps": warmup.steps,
+      "warmup.statisticsEvery": warmup.statisticsEvery,
+    }),
+  };
+  for (const [name, count] of Object.entries(counts)) {
+    if (!Number.isInteger(count) || count < 1) {
+      refuse(`${name} must be a whole number ≥ 1: ${count}`);
     }
   }
   if (refreshEvery % statisticsEvery !== 0) {

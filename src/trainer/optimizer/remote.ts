@@ -168,9 +168,9 @@ export class RemoteCurvature implements Curvature {
     words: StepWords,
     answer: SessionUpdates,
   ): Promise<Answer | null> {
-    const { refreshEvery, maxDelay, onLate } = this.settings;
+    const { cadence, maxDelay, onLate } = this.settings;
     this.#follow(answer, step);
-    const delay = Math.max(0, this.ageAt(step) - refreshEvery);
+    const delay = Math.max(0, step - cadence.nextRefresh(this.#statisticsStep));
     // without asynchronous refreshes the server itself waits for what is due
     if (maxDelay === 0 || delay < maxDelay) return this.#answerOf(answer, step, delay);
     this.tell({ type: "late", step, delay, then: onLate });
@@ -187,10 +187,8 @@ export class RemoteCurvature implements Curvature {
   /** Which preconditioner answered. The server counts an age in batches of statistics. */
   #follow({ version, age }: SessionUpdates, step: number): void {
     if (version === this.#version && this.#version > 0) return;
-    const { statisticsEvery } = this.settings;
-    const lastStatistics = step - step % statisticsEvery;
     this.#version = version;
-    this.#statisticsStep = Math.max(0, lastStatistics - age * statisticsEvery);
+    this.#statisticsStep = this.settings.cadence.statisticsBefore(step, age);
     this.tell({ type: "refresh", version, step });
   }
 

@@ -43,6 +43,21 @@ for (const method of ["ekfac", "tekfac"] as const) {
   });
 }
 
+Deno.test("a warm-up refreshes more often in the first steps, remote as local", async () => {
+  const warmup = { steps: 4, statisticsEvery: 1 };
+  const curves = await Promise.all((["remote", "local"] as const).map(async (mode) => {
+    const refreshed: number[] = [];
+    const onEvent = (event: TrainerEvent) => {
+      if (event.type === "refresh") refreshed.push(event.step);
+    };
+    const options = { mode, statisticsEvery: 3, refreshEvery: 6, warmup, onEvent };
+    const losses = await trained(client, options);
+    deepEqual(refreshed.slice(0, 4), [0, 2, 4, 10]);
+    return losses;
+  }));
+  ok(apart(curves[0], curves[1]) < 1e-3, `${apart(curves[0], curves[1])}`);
+});
+
 for (const method of ["kfac_tridiagonal", "kfac_two_level", "shampoo", "soap"] as const) {
   Deno.test(`${method} trains by the server, and by it alone`, async () => {
     const options = method === "soap"
@@ -254,6 +269,11 @@ Deno.test("options that contradict each other are refused, saying how", () => {
     [{ stepSize: "quadratic_model", momentum: 0.9 }, /chooses the momentum itself/],
     [{ stepSize: "quadratic_model", mode: "local" }, /mode local cannot apply quadratic_model/],
     [{ statisticsEvery: 3, refreshEvery: 10 }, /10 must be a multiple of statisticsEvery 3/],
+    [{ warmup: { steps: 2.5, statisticsEvery: 1 } }, /warmup.steps must be a whole number/],
+    [
+      { method: "soap", warmup: { steps: 4, statisticsEvery: 2 } },
+      /soap moves with every gradient/,
+    ],
     [{ momentum: 1 }, /momentum must be in \[0, 1\)/],
     [{ maxDelay: 3 }, /maxDelay is of asynchronous training/],
     [{ method: "soap", statisticsEvery: 2, refreshEvery: 2 }, /soap moves with every gradient/],
