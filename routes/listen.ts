@@ -10,6 +10,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { log } from "@/log.ts";
 import { type ConnectionLimits, type Connections, limitConnections } from "./connections.ts";
+import { heedExpectations } from "./expectation.ts";
 import { answerUnreadable, onClientError } from "./protocol_errors.ts";
 
 /** Times in milliseconds, sizes in bytes. */
@@ -71,6 +72,7 @@ export async function listen(
   }, answer);
   const connections = limitConnections(server, bounds);
   server.on("clientError", onClientError);
+  heedExpectations(server, answer);
 
   const listening = Promise.withResolvers<void>();
   server.once("error", listening.reject);

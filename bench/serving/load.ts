@@ -11,6 +11,8 @@ export interface Shot {
   readonly url: string;
   readonly body?: Uint8Array<ArrayBuffer>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the body is sent only when the server asks for it (`Expect: 100-continue`). */
+  readonly waits?: boolean;
 }
 
 /** One answer. */
@@ -28,13 +30,17 @@ export class Client {
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
   }
 
-  send({ url, body, headers = {} }: Shot): Promise<Answer> {
+  send({ url, body, headers = {}, waits = false }: Shot): Promise<Answer> {
     const begun = performance.now();
     return new Promise((resolve, reject) => {
       const request = httpRequest(url, {
         agent: this.#agent,
         method: body ? "POST" : "GET",
-        headers: { ...headers, ...(body ? { "content-length": String(body.length) } : {}) },
+        headers: {
+          ...headers,
+          ...(body ? { "content-length": String(body.length) } : {}),
+          ...(waits ? { expect: "100-continue" } : {}),
+        },
       }, (response) => {
         let bytes = 0;
         response.on("data", (chunk: Uint8Array) => bytes += chunk.length);
@@ -48,7 +54,9 @@ export class Client {
           }));
       });
       request.on("error", reject);
-      request.end(body);
+      if (!waits) return void request.end(body);
+      request.on("continue", () => request.end(body));
+      request.flushHeaders();
     });
   }
 

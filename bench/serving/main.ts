@@ -54,7 +54,9 @@ for (const engine of options.engines.split(",") as ("cpu" | "webgpu")[]) {
   if (engine === "cpu") {
     if (only.has("overhead")) note("overhead", await overheadRow(server));
     if (only.has("overhead")) note("live", await liveRow(server));
-    if (only.has("overload")) note("overload", await overloadRow(server, Number(options.seconds)));
+    for (const waits of only.has("overload") ? [false, true] : []) {
+      note("overload", await overloadRow(server, Number(options.seconds), waits));
+    }
     if (only.has("mlp")) await compareWithPeers(server);
   }
   if (only.has("health")) note("health", await healthRow(server, engine));

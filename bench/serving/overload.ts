@@ -2,19 +2,20 @@
  * Four times as many requests as the server can answer: how many it answers, how soon, and what it does with the others.
  *
  * Requests come at a rate, whatever becomes of those before them, and each says by `Curvd-Timeout-Ms` when its answer is of no
- * use any more. The generator is a process of its own, on the same cores.
+ * use any more. The generator is a process of its own, on the same cores, and so is what it sends to be refused: once with
+ * clients that send their bodies at once, and once with clients that wait to be asked for them (`Expect: 100-continue`).
  *
  * @module
  */
 import { tensorOf } from "@/wire/mod.ts";
 import { bodyOf, factorOf, SAFETENSORS_HEADERS } from "./factors.ts";
-import { type Answer, Client, closedLoop, percentile } from "./load.ts";
+import { type Answer, Client, closedLoop, percentile, type Shot } from "./load.ts";
 import type { RunningServer } from "./server.ts";
 
 const SIDE = 512, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 4, LATENCY_BAR = 3;
 
 /** Eigenvectors of one packed factor: much to compute for its bytes. */
-function shotAt(url: string) {
+function shotAt(url: string): Shot {
   const full = factorOf(SIDE);
   const packed = new Float32Array(SIDE * (SIDE + 1) / 2);
   let at = 0;
@@ -23,11 +24,13 @@ function shotAt(url: string) {
   return { url: `${url}/v1/eigenbases`, body, headers: SAFETENSORS_HEADERS };
 }
 
+/** @param waits whether clients send their bodies when they are asked for them. */
 export async function overloadRow(
   { url }: RunningServer,
   seconds: number,
+  waits: boolean,
 ): Promise<Record<string, unknown>> {
-  const shot = shotAt(url);
+  const shot = { ...shotAt(url), waits };
   await closedLoop(shot, { clients: 4, seconds: 2 });
   const unloaded = timesOf(await closedLoop(shot, { clients: 1, seconds: 10 }));
   const begun = performance.now();
@@ -47,6 +50,7 @@ export async function overloadRow(
   const half = residentBytes.length >> 1;
   return {
     work: `eigenbases of one ${SIDE}, packed`,
+    bodies: waits ? "sent when asked for" : "sent at once",
     seconds,
     offered_per_s: round(answers.length / seconds),
     capacity_per_s: round(capacity),
@@ -74,7 +78,7 @@ export async function overloadRow(
 
 /** Requests at a rate, on as many connections as it takes. */
 async function atRate(
-  shot: Parameters<Client["send"]>[0],
+  shot: Shot,
   perSecond: number,
   seconds: number,
 ): Promise<Answer[]> {

@@ -51,6 +51,50 @@ for (const [what, [text, status]] of Object.entries(UNREADABLE)) {
     }));
 }
 
+const headOf = (type: string, length: number) =>
+  `POST /v1/inverses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${type}\r\n` +
+  `Content-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
+
+Deno.test("a client that expects to be told sends its body once it is, and keeps its connection", () =>
+  listening(async (url) => {
+    const { hostname, port } = new URL(url);
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    const heard = async (until: RegExp) => {
+      let text = "";
+      for (const chunk = new Uint8Array(4096); !until.test(text);) {
+        const length = await connection.read(chunk);
+        if (length === null) throw new Error(`The connection ended after ${text}`);
+        text += new TextDecoder().decode(chunk.subarray(0, length));
+      }
+      return text;
+    };
+    for (let time = 0; time < 2; time++) {
+      await connection.write(
+        new TextEncoder().encode(headOf("application/json", INVERSES.length)),
+      );
+      equal(await heard(/\r\n\r\n$/), "HTTP/1.1 100 Continue\r\n\r\n");
+      await connection.write(new TextEncoder().encode(INVERSES));
+      match(await heard(/A_inv.*\}$/s), /^HTTP\/1\.1 200 OK\r\n/);
+    }
+    connection.close();
+  }));
+
+Deno.test("what is refused by its head is never told to go on, and its connection ended", () =>
+  listening(async (url) => {
+    for (
+      const [type, length, status] of [["text/plain", 9, 415], [
+        "application/json",
+        2 ** 40,
+        413,
+      ]] as const
+    ) {
+      const answer = await sendRaw(url, headOf(type, length));
+      match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+      match(answer, /\r\nconnection: close\r\n/i);
+      equal(answer.includes("100 Continue"), false);
+    }
+  }));
+
 Deno.test("a client that leaves while its work runs aborts the work", async () => {
   const begun = Promise.withResolvers<void>();
   const aborted = Promise.withResolvers<void>();
