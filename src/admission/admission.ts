@@ -23,7 +23,7 @@ const MOST_BYTES_IN_WORK = 4 * 2 ** 20;
 const MOST_MS_IN_WORK = 50;
 
 /** Of a deadline, what the wait and the work may be expected to take: the rest is for receiving, sending, and being wrong. */
-const SHARE_OF_DEADLINE = 0.7;
+const SHARE_OF_DEADLINE = 0.55;
 
 /** A caller with a key may hold so many times the places that are left: another always finds some. */
 const SHARE_OF_FREE = 3;

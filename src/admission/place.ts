@@ -6,6 +6,9 @@
 import { CurvdError } from "@/errors.ts";
 import type { Priority, Waiter } from "./waiting_line.ts";
 
+/** Of a deadline: the rest is for sending the answer. */
+const SHARE_BEFORE_SENDING = 0.9;
+
 /** What a place asks of those who gave it. */
 export interface Usher {
   /** Milliseconds that a request of a kind takes, by what is known now. */
@@ -87,7 +90,8 @@ export class Place implements Waiter {
    * @returns whether it did.
    */
   giveUpIfLate(workMs: number, now = performance.now()): boolean {
-    const isLate = this.#deadlineMs !== undefined && now - this.#cameAt + workMs > this.#deadlineMs;
+    const isLate = this.#deadlineMs !== undefined &&
+      now - this.#cameAt + workMs > SHARE_BEFORE_SENDING * this.#deadlineMs;
     if (isLate) this.#giveUp(`The answer would not have been there within ${this.#deadlineMs} ms`);
     return isLate;
   }

@@ -155,12 +155,12 @@ Deno.test("work that would end beyond its deadline is not begun, and who waits b
   learn.leave();
   const done = Promise.withResolvers<void>();
   const long = admission.enter(claim({ route: "POST /v1/plan" }));
-  const [first, second, third] = [{}, { deadlineMs: 190 }, {}].map((more) =>
+  const [first, second, third] = [{}, { deadlineMs: 280 }, {}].map((more) =>
     admission.enter(large(more))
   );
   const longWork = long.work(() => done.promise);
   await Promise.all([
-    first.work(() => pause(140)), // longer than was learned: the second has less left than it takes
+    first.work(() => pause(220)), // longer than was learned: the second has less left than it takes
     rejects(second.work(() => Promise.reject(new Error("was begun"))), {
       code: "deadline-exceeded",
       message: /would not have been there/,
