@@ -15,8 +15,12 @@ export interface Shot {
   readonly waits?: boolean;
 }
 
+/** Longer than any answer takes: what is not there then was lost. */
+const LOST_MS = 30_000;
+
 /** One answer. */
 export interface Answer {
+  /** 0 where none came. */
   readonly status: number;
   readonly milliseconds: number;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -32,7 +36,15 @@ export class Client {
 
   send({ url, body, headers = {}, waits = false }: Shot): Promise<Answer> {
     const begun = performance.now();
-    return new Promise((resolve, reject) => {
+    return new Promise((answered, reject) => {
+      const lost = setTimeout(
+        () => answered({ status: 0, headers: {}, milliseconds: LOST_MS, bytes: 0 }),
+        LOST_MS,
+      );
+      const resolve = (answer: Answer) => {
+        clearTimeout(lost);
+        answered(answer);
+      };
       const request = httpRequest(url, {
         agent: this.#agent,
         method: body ? "POST" : "GET",
