@@ -1,5 +1,5 @@
 /** π of factors on the host is the π of the same factors as tensors, also where there is none. */
-import { deepEqual, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
 import { dispose, tensor3d } from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { type HostStack, piOfFactors, piOfHostFactors } from "@/curvature/mod.ts";
