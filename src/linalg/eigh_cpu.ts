@@ -6,15 +6,15 @@
  *
  * @module
  */
-import { sumOfSquares } from "@/engine/host.ts";
+import { BuiltInFloat32, sumOfSquares } from "@/engine/host.ts";
 import { isEighGood } from "./bounds.ts";
 import { exactEigh } from "./exact_cpu.ts";
 import type { Report } from "./linear_algebra.ts";
-import { judgeEigh } from "./probes_cpu.ts";
+import { judgeEigh, type Products } from "./probes_cpu.ts";
 import { eighCondition, rescueEigh } from "./rescue.ts";
 import type { Host, HostMatrix } from "./solver_cpu.ts";
 import { rescale, scaleOf } from "./scaling_cpu.ts";
-import { transposeSquare } from "./transpose_cpu.ts";
+import { transposeSquare, turned } from "./transpose_cpu.ts";
 
 export interface SolvedEigh {
   /** `Q [d, d]`, eigenvectors in columns. */
@@ -26,38 +26,63 @@ export interface SolvedEigh {
 
 /** @throws CurvdError `not-converged`, or `not-positive-definite` below −τ. */
 export async function decompose(host: Host, problem: HostMatrix): Promise<SolvedEigh> {
-  const solved = host.blas === null ? null : await decomposeInFloat32(host, problem);
+  const solved = await decomposeInFloat32(host, problem);
   return solved ?? await rescueEigh(host.float64, problem);
 }
 
 /** Divide and conquer; null where it did not converge, missed its bound, or found an eigenvalue below −τ. */
 async function decomposeInFloat32(host: Host, problem: HostMatrix): Promise<SolvedEigh | null> {
-  const norm = Math.sqrt(sumOfSquares(problem.matrix));
+  const { blas, builtIn, lane } = host;
+  const { matrix, d } = problem;
+  const norm = Math.sqrt(sumOfSquares(matrix));
   if (!Number.isFinite(norm)) return null; // LAPACK may not return from a NaN
-  const { d } = problem;
-  return await host.blas!.scratch.lend(d * d, (rows) => decomposeIn(rows, host, problem, norm));
+  if (blas) {
+    return await blas.scratch.lend(d * d, async (rows) => {
+      const scale = scaleOf(norm);
+      rows.set(matrix);
+      rescale(rows, scale);
+      const values = await blas.eigh(rows, d, lane);
+      if (values === null) return null;
+      rescale(values, 1 / scale);
+      const vectors = () => transposeSquare(blas, rows, d);
+      return judged(host, problem, { norm, rows, values, vectors, products: blas, engine: "blas" });
+    });
+  }
+  if (builtIn === null || d < BuiltInFloat32.smallest) return null;
+  const { values, rows } = builtIn.eigh(matrix, d);
+  return judged(host, problem, {
+    norm,
+    rows,
+    values,
+    vectors: () => turned(rows, d),
+    products: { gemm: builtIn.products.matMul },
+    engine: "built-in",
+  });
 }
 
-/** @param rows `[d, d]`, takes the eigenvectors in its rows. */
-async function decomposeIn(
-  rows: Float32Array<ArrayBuffer>,
-  { blas: library, float64, verifyFully, lane }: Host,
-  { matrix, d, negativeTolerance }: HostMatrix,
-  norm: number,
-): Promise<SolvedEigh | null> {
-  const blas = library!;
-  const scale = scaleOf(norm);
-  rows.set(matrix);
-  rescale(rows, scale);
-  const values = await blas.eigh(rows, d, lane);
-  if (values === null) return null;
-  rescale(values, 1 / scale);
-  if (negativeTolerance !== undefined && !(values[0] >= -negativeTolerance)) return null;
+interface Decomposed {
+  /** `‖M‖_F`. */
+  readonly norm: number;
+  /** `Qᵀ [d, d]`. */
+  readonly rows: Float32Array<ArrayBuffer>;
+  /** `[d]`, ascending. */
+  readonly values: Float32Array<ArrayBuffer>;
+  /** Makes `Q` of the rows. */
+  vectors(): Float32Array<ArrayBuffer>;
+  readonly products: Products;
+  readonly engine: Report["engine"];
+}
 
-  const vectors = transposeSquare(blas, rows, d);
+function judged(
+  { float64, verifyFully }: Host,
+  { matrix, d, negativeTolerance }: HostMatrix,
+  { norm, rows, values, vectors: vectorsOf, products, engine }: Decomposed,
+): SolvedEigh | null {
+  if (negativeTolerance !== undefined && !(values[0] >= -negativeTolerance)) return null;
+  const vectors = vectorsOf();
   const errors = verifyFully
     ? exactEigh(float64, { matrix, norm, d, vectors, values })
-    : judgeEigh(blas, { matrix, norm, d, rows, values });
+    : judgeEigh(products, { matrix, norm, d, rows, values });
   if (!isEighGood(errors, d)) return null;
   const negative = values.findIndex((value) => value >= 0);
   return {
@@ -67,7 +92,7 @@ async function decomposeIn(
       ...errors,
       condition: eighCondition(values),
       negative: negative < 0 ? d : negative,
-      engine: "blas",
+      engine,
     },
   };
 }

@@ -36,7 +36,7 @@ export interface Report {
   /** Jacobi sweeps or Newton steps taken. */
   sweeps?: number;
   /** What computed it in the end. */
-  engine: "webgpu" | "blas" | "float64";
+  engine: "webgpu" | "blas" | "built-in" | "float64";
 }
 
 /** A stack of symmetric matrices to work on. Inputs are never changed nor disposed. */

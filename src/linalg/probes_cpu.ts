@@ -1,15 +1,20 @@
 /**
- * The estimates of probes.ts with a BLAS: all probes go through a matrix in one product.
+ * The estimates of probes.ts by float32 products: all probes go through a matrix in one product.
  *
  * Probes are rows here, `Z [4, d]`: `Z M` is `M z` of each, transposed. Products are float32 like the result they judge; the
  * squares of a residual are summed in float64.
  *
  * @module
  */
-import type { Blas } from "@/engine/host.ts";
+import type { Float32Products } from "@/engine/host.ts";
 import { PROBES, sign } from "./probes.ts";
 
 type Values = Float32Array<ArrayBuffer>;
+
+/** Whoever multiplies in float32; a BLAS does. */
+export interface Products {
+  readonly gemm: Float32Products["matMul"];
+}
 
 export interface Judgement {
   readonly residual: number;
@@ -26,27 +31,27 @@ export interface Shifted {
 }
 
 /** `‖XᵖM' − I‖_F/√d` of `X = M'^(−1/p)`, `M' = M + shift·I`. */
-export function judgeInverse(blas: Blas, m: Shifted, inverse: Values, root = 1): Judgement {
+export function judgeInverse(products: Products, m: Shifted, inverse: Values, root = 1): Judgement {
   const { d } = m;
   const z = probes(d);
-  const once = times(blas, z, inverse, d);
+  const once = times(products, z, inverse, d);
   let solved = once;
-  for (let i = 1; i < root; i++) solved = times(blas, solved, inverse, d);
-  const { first: restored, second: grown, start } = applyShifted(blas, m, solved);
-  const again = times(blas, once, inverse, d);
+  for (let i = 1; i < root; i++) solved = times(products, solved, inverse, d);
+  const { first: restored, second: grown, start } = applyShifted(products, m, solved);
+  const again = times(products, once, inverse, d);
   const condition = growth(start, grown, d) * growth(once, again, d) ** root;
   return { residual: distance(restored, z), condition };
 }
 
 /** `‖W M' Wᵀ − I‖_F/√d` of `W = L⁻¹`, `M' = M + shift·I = L Lᵀ`. */
-export function judgeWhitener(blas: Blas, m: Shifted, whitener: Values): Judgement {
+export function judgeWhitener(products: Products, m: Shifted, whitener: Values): Judgement {
   const { d } = m;
   const z = probes(d);
-  const half = times(blas, z, whitener, d);
-  const { first: middle, second: grown, start } = applyShifted(blas, m, half);
-  const restored = timesTransposed(blas, middle, whitener, d);
+  const half = times(products, z, whitener, d);
+  const { first: middle, second: grown, start } = applyShifted(products, m, half);
+  const restored = timesTransposed(products, middle, whitener, d);
   const solve = (rows: Values) =>
-    times(blas, timesTransposed(blas, rows, whitener, d), whitener, d);
+    times(products, timesTransposed(products, rows, whitener, d), whitener, d);
   const once = solve(z);
   const condition = growth(start, grown, d) * growth(once, solve(once), d);
   return { residual: distance(restored, z), condition };
@@ -58,7 +63,7 @@ export function judgeWhitener(blas: Blas, m: Shifted, whitener: Values): Judgeme
  * @param rows `Qᵀ [d, d]`: eigenvectors in rows. @param norm `‖M‖_F`.
  */
 export function judgeEigh(
-  blas: Blas,
+  products: Products,
   { matrix, norm, d, rows, values }: {
     matrix: Values;
     norm: number;
@@ -69,13 +74,13 @@ export function judgeEigh(
 ): { residual: number; orthogonality: number } {
   const z = probes(d);
   const weighted = z.map((value, at) => value * values[at % d]);
-  const both = times(blas, stack(z, weighted), rows, d); // (Qz)ᵀ, (QΛz)ᵀ
+  const both = times(products, stack(z, weighted), rows, d); // (Qz)ᵀ, (QΛz)ᵀ
   const qz = both.subarray(0, z.length), right = both.subarray(z.length);
-  const left = times(blas, qz, matrix, d);
+  const left = times(products, qz, matrix, d);
   const unit = norm > 0 ? norm / Math.sqrt(d) : 1; // `distance` divides by √d
   return {
     residual: distance(left, right) / unit,
-    orthogonality: distance(timesTransposed(blas, qz, rows, d), z),
+    orthogonality: distance(timesTransposed(products, qz, rows, d), z),
   };
 }
 
@@ -97,13 +102,13 @@ const KNOWN_SIZES = 256;
 
 /** `rows · M'`, and `start · M'` of vectors that already point to the top of the spectrum: one pass over M. */
 function applyShifted(
-  blas: Blas,
+  products: Products,
   { matrix, shift, d }: Shifted,
   rows: Values,
 ): { first: Values; second: Values; start: Values } {
   const start = dominantRows({ matrix, shift, d });
   const input = stack(rows, start);
-  const output = times(blas, input, matrix, d);
+  const output = times(products, input, matrix, d);
   for (let at = 0; at < output.length; at++) output[at] += shift * input[at];
   return { first: output.subarray(0, rows.length), second: output.subarray(rows.length), start };
 }
@@ -126,16 +131,16 @@ function dominantRows({ matrix, shift, d }: Shifted): Values {
 }
 
 /** `rows · A`. */
-function times(blas: Blas, rows: Values, a: Values, d: number): Values {
+function times(products: Products, rows: Values, a: Values, d: number): Values {
   const product = new Float32Array(rows.length);
-  blas.gemm(product, rows, a, { m: rows.length / d, k: d, n: d });
+  products.gemm(product, rows, a, { m: rows.length / d, k: d, n: d });
   return product;
 }
 
 /** `rows · Aᵀ`. */
-function timesTransposed(blas: Blas, rows: Values, a: Values, d: number): Values {
+function timesTransposed(products: Products, rows: Values, a: Values, d: number): Values {
   const product = new Float32Array(rows.length);
-  blas.gemm(product, rows, a, { m: rows.length / d, k: d, n: d, transposeB: true });
+  products.gemm(product, rows, a, { m: rows.length / d, k: d, n: d, transposeB: true });
   return product;
 }
 

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import type { Blas, Float64, Lane } from "@/engine/host.ts";
+import type { Blas, BuiltInFloat32, Float64, Lane } from "@/engine/host.ts";
 import type { Report } from "./linear_algebra.ts";
 
 /** The libraries at hand, and how carefully to judge. Operations on it run inside {@linkcode Blas.during}. */
 export interface Host {
-  /** LAPACK in float32, or null: then everything is computed in float64. */
+  /** LAPACK in float32, or null: then all but eigenvectors is computed in float64. */
   readonly blas: Blas | null;
+  /** Float32 where there is no LAPACK. */
+  readonly builtIn: BuiltInFloat32 | null;
   readonly float64: Float64;
   readonly verifyFully: boolean;
   /** Where small matrices are solved. */

@@ -7,6 +7,12 @@ export function transposeSquare(
   d: number,
 ): Float32Array<ArrayBuffer> {
   const b = new Float32Array(d * d);
-  if (!blas.transpose(b, a, d)) turn(b, a, { rows: d, columns: d });
+  return blas.transpose(b, a, d) ? b : turned(a, d);
+}
+
+/** `Aᵀ [d, d]`. */
+export function turned(a: Float32Array<ArrayBuffer>, d: number): Float32Array<ArrayBuffer> {
+  const b = new Float32Array(d * d);
+  turn(b, a, { rows: d, columns: d });
   return b;
 }

@@ -24,7 +24,7 @@ export const Diagnostics = z.strictObject({
   clipped: z.int().optional().describe("eigenvalues in [−τ, 0] that counted as 0"),
   negative: z.int().optional().describe("eigenvalues below 0"),
   sweeps: z.int().optional(),
-  engine: z.enum(["webgpu", "blas", "float64"]).optional(),
+  engine: z.enum(["webgpu", "blas", "built-in", "float64"]).optional(),
 }).meta({ id: "Diagnostics" });
 
 /** `diagnostics` of a layer, by factor. */

@@ -11,9 +11,8 @@ import type { Float64 } from "../float64.ts";
 import type { Blas } from "./blas/blas.ts";
 import { blasFloat64 } from "./blas/float64.ts";
 import { blasProducts } from "./blas/products.ts";
+import { BuiltInFloat32 } from "./built_in/float32.ts";
 import { builtInFloat64 } from "./built_in/float64.ts";
-import { builtInProducts } from "./built_in/products.ts";
-import { Xnnpack } from "./built_in/xnnpack.ts";
 import { installKernels } from "./kernels/install.ts";
 import type { CpuBackend } from "./kernels/kernel.ts";
 
@@ -26,8 +25,9 @@ export class CpuEngine implements Engine {
   constructor(
     readonly facts: EngineFacts,
     readonly float64: Float64,
-    /** Float32 LAPACK, or null: then everything is done in float64. */
+    /** Float32 LAPACK, or null: then there is {@linkcode builtIn}. */
     readonly blas: Blas | null,
+    readonly builtIn: BuiltInFloat32 | null,
   ) {}
 
   read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
@@ -53,7 +53,8 @@ export interface CpuEngineOptions {
 
 /** Makes TensorFlow.js's cpu backend the current one, on these products. */
 export async function openCpuEngine({ blas, reason }: CpuEngineOptions): Promise<CpuEngine> {
-  installKernels(blas ? blasProducts(blas) : builtInProducts(await Xnnpack.open()));
+  const builtIn = blas ? null : await BuiltInFloat32.open();
+  installKernels(blas ? blasProducts(blas) : builtIn!.products);
   await setBackend("cpu");
   keepQuiet(backend() as CpuBackend);
   const facts: EngineFacts = {
@@ -65,7 +66,7 @@ export async function openCpuEngine({ blas, reason }: CpuEngineOptions): Promise
     features: [],
     blas: blas?.facts ?? null,
   };
-  return new CpuEngine(facts, blas ? blasFloat64(blas) : builtInFloat64, blas);
+  return new CpuEngine(facts, blas ? blasFloat64(blas) : builtInFloat64, blas, builtIn);
 }
 
 /** Spares the log the backend's advice to install another one, which it gives at its first tensor. */

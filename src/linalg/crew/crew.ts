@@ -9,12 +9,19 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { type Blas, type BlasOfHelper, type Float64, runsBeside } from "@/engine/host.ts";
+import { type BlasOfHelper, runsBeside } from "@/engine/host.ts";
 import { unpackError } from "@/errors.ts";
 import { log } from "@/log.ts";
 import { Helper, type Solver } from "./helper.ts";
 import { HANDING_MS, sharesOf } from "./shares.ts";
-import { estimatedMs, type Operation, type Solutions, solve, type Task } from "./task.ts";
+import {
+  estimatedMs,
+  type Operation,
+  type Solutions,
+  solve,
+  type Task,
+  type Workplace,
+} from "./task.ts";
 
 /** More threads of JavaScript than these cost more memory than they save time. */
 const MOST_HELPERS = 7;
@@ -32,15 +39,18 @@ export class Crew {
   #asked: Asked[] = [];
   #helpers: Solver[] = [];
 
-  /** @param float64 for use in work that has the BLAS for itself. */
-  constructor(private readonly blas: Blas | null, private readonly float64: Float64) {}
+  /** @param libraries their float64 is for use in work that has the BLAS for itself. */
+  constructor(private readonly libraries: Omit<Workplace, "lane">) {}
 
   /** Starts helpers, one for each further core. Without them all is done here. @returns what ends them. */
   async startHelpers(
-    count = Math.min(MOST_HELPERS, (this.blas?.cores ?? navigator.hardwareConcurrency) - 1),
+    count = Math.min(
+      MOST_HELPERS,
+      (this.libraries.blas?.cores ?? navigator.hardwareConcurrency) - 1,
+    ),
     start: (blas: BlasOfHelper | null) => Promise<Solver> = Helper.start,
   ): Promise<() => void> {
-    const { blas } = this;
+    const { blas } = this.libraries;
     const of: BlasOfHelper | null = blas &&
       { library: blas.library, path: blas.facts.path, cores: blas.cores };
     const starts = await Promise.allSettled(Array.from({ length: count }, () => start(of)));
@@ -65,24 +75,25 @@ export class Crew {
   }
 
   #start(): void {
+    const { blas } = this.libraries;
     const asked = this.#asked;
     this.#asked = [];
-    const isSmall = ({ task }: Asked) => this.blas === null || runsBeside(task.matrix.d);
+    const isSmall = ({ task }: Asked) => blas === null || runsBeside(task.matrix.d);
     const small = asked.filter(isSmall);
     for (const each of asked) if (!isSmall(each)) this.#alone(each);
     const total = small.reduce((sum, { task }) => sum + estimatedMs(task), 0);
     const isWorthSharing = this.#helpers.length > 0 && small.length > 1 && total > 2 * HANDING_MS;
     if (!isWorthSharing) { for (const each of small) this.#alone(each); }
-    else if (this.blas) this.blas.together(() => this.#together(small));
+    else if (blas) blas.together(() => this.#together(small));
     else this.#together(small);
   }
 
   /** By this thread and the pool's. */
   #alone({ task, resolve, reject }: Asked): void {
-    const { blas, float64 } = this;
-    const solved = blas
-      ? blas.during(task.matrix.d, (lane) => solve({ blas, float64, lane }, task))
-      : solve({ blas, float64, lane: "here" }, task);
+    const { libraries } = this;
+    const solved = libraries.blas
+      ? libraries.blas.during(task.matrix.d, (lane) => solve({ ...libraries, lane }, task))
+      : solve({ ...libraries, lane: "here" }, task);
     solved.then(resolve, reject);
   }
 
@@ -98,10 +109,10 @@ export class Crew {
   }
 
   async #here(share: readonly Asked[]): Promise<void> {
-    const { blas, float64 } = this;
+    const { libraries } = this;
     let begun = performance.now();
     for (const { task, resolve, reject } of share) {
-      await solve({ blas, float64, lane: "here" }, task).then(resolve, reject);
+      await solve({ ...libraries, lane: "here" }, task).then(resolve, reject);
       if (performance.now() - begun < TURN_MS) continue;
       await new Promise((resolve) => setImmediate(resolve));
       begun = performance.now();

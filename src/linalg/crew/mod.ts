@@ -15,8 +15,9 @@ const crews = new WeakMap<Engine, Crew>();
 export function crewOf(engine: Engine): Crew {
   let crew = crews.get(engine);
   if (!crew) {
-    const blas = engine instanceof CpuEngine ? engine.blas : null;
-    crews.set(engine, crew = new Crew(blas, blas ? float64Within(blas) : engine.float64));
+    const { blas, builtIn } = engine instanceof CpuEngine ? engine : { blas: null, builtIn: null };
+    const float64 = blas ? float64Within(blas) : engine.float64;
+    crews.set(engine, crew = new Crew({ blas, builtIn, float64 }));
   }
   return crew;
 }

@@ -7,18 +7,23 @@
  */
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { builtInFloat64, float64Within, openBlasAsHelper } from "@/engine/host.ts";
+import { BuiltInFloat32, builtInFloat64, float64Within, openBlasAsHelper } from "@/engine/host.ts";
 import { packError } from "@/errors.ts";
 import type { FromHelper, Outcome, ToHelper } from "./protocol.ts";
 import { solve, type Task, type Workplace } from "./task.ts";
 
 let workplace: Workplace;
 
-self.onmessage = ({ data }: MessageEvent<ToHelper>) => {
+self.onmessage = async ({ data }: MessageEvent<ToHelper>) => {
   switch (data.type) {
     case "start": {
       const blas = data.blas && openBlasAsHelper(data.blas);
-      workplace = { blas, float64: blas ? float64Within(blas) : builtInFloat64, lane: "here" };
+      workplace = {
+        blas,
+        builtIn: blas ? null : await BuiltInFloat32.open(),
+        float64: blas ? float64Within(blas) : builtInFloat64,
+        lane: "here",
+      };
       return send({ type: "ready" });
     }
     case "solve":

@@ -7,8 +7,8 @@ import type { Operation, Task } from "@/linalg/crew/task.ts";
 import { libraryTest } from "../../support/libraries.ts";
 import { gramMatrix, withSpectrum } from "../../support/matrices.ts";
 
-function crewOf({ blas, float64 }: CpuEngine): Crew {
-  return new Crew(blas, blas ? float64Within(blas) : float64);
+function crewOf({ blas, builtIn, float64 }: CpuEngine): Crew {
+  return new Crew({ blas, builtIn, float64: blas ? float64Within(blas) : float64 });
 }
 
 function taskOf(operation: Operation, matrix: Float32Array<ArrayBuffer>, shift = 0.1): Task {
@@ -18,7 +18,7 @@ function taskOf(operation: Operation, matrix: Float32Array<ArrayBuffer>, shift =
 
 /** Of every operation and of several sizes, more than one thread does at once. */
 function mixture(library: string): Task[] {
-  const sides = library === "blas" ? [1, 33, 64, 130, 257, 400, 520] : [1, 33, 64];
+  const sides = library === "blas" ? [1, 33, 64, 130, 257, 400, 520] : [1, 33, 64, 130];
   return sides.flatMap((d) =>
     (["inverse", "whitener", "root", "eigh"] as const).map((operation) =>
       taskOf(operation, gramMatrix(d, d))

@@ -32,7 +32,7 @@ export function eigh(
 }
 
 /** Scaling by it is exact and keeps the squares of entries from overflow and underflow; 1 for a zero matrix. */
-function powerOfTwoAbove(a: Float64Array): number {
+export function powerOfTwoAbove(a: Float64Array): number {
   let largest = 0;
   for (const x of a) {
     const size = Math.abs(x);
