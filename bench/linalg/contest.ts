@@ -33,11 +33,14 @@ export function here(name: string, run: () => Promise<unknown>): Contender {
   };
 }
 
-/** Runs all after a warm-up, in turns; as many repeats a turn as fit `seconds`. */
+/**
+ * Runs all after a warm-up, in turns; as many repeats a turn as fit `seconds`: of small work so many that a turn outlasts the
+ * threads of the turn before it, which spin for some 30 ms.
+ */
 export async function contest(
   ours: Contender,
   peers: readonly Contender[],
-  { seconds = 1, most = 200 }: { seconds?: number; most?: number } = {},
+  { seconds = 1, most = 1000 }: { seconds?: number; most?: number } = {},
 ): Promise<Result> {
   const [cold] = await ours.times(1);
   await ours.times(repeatsFor(cold, { seconds, most })); // compiled code is what serves
