@@ -1,11 +1,9 @@
 /**
  * Load on a server: clients that ask, wait for the answer and ask again, or that ask at a rate whatever comes back.
  *
- * On `node:http`, with connections kept: `fetch` of the generator would cost more than small requests cost the server.
- *
  * @module
  */
-import { Agent, request as httpRequest } from "node:http";
+import { Connection, type Exchange } from "./connection.ts";
 
 export interface Shot {
   readonly url: string;
@@ -19,61 +17,53 @@ export interface Shot {
 const LOST_MS = 30_000;
 
 /** One answer. */
-export interface Answer {
-  /** 0 where none came. */
-  readonly status: number;
+export interface Answer extends Exchange {
   readonly milliseconds: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly bytes: number;
 }
 
-export class Client {
-  readonly #agent: Agent;
+/** What came of a request that was not answered. */
+const LOST = { status: 0, headers: {}, bytes: 0 };
 
-  constructor(connections: number) {
-    this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+/** Clients of one server, each with a connection that is kept. */
+export class Client {
+  readonly #idle: Connection[] = [];
+  readonly #all = new Set<Connection>();
+
+  /** @returns its answer, of status 0 where none came or the server hung up. */
+  async send(shot: Shot): Promise<Answer> {
+    const begun = performance.now();
+    const lost = Promise.withResolvers<typeof LOST>();
+    const timer = setTimeout(() => lost.resolve(LOST), LOST_MS);
+    const exchange = await Promise.race([this.#exchange(shot).catch(() => LOST), lost.promise]);
+    clearTimeout(timer);
+    return { ...exchange, milliseconds: performance.now() - begun };
   }
 
-  send({ url, body, headers = {}, waits = false }: Shot): Promise<Answer> {
-    const begun = performance.now();
-    return new Promise((answered, reject) => {
-      const lost = setTimeout(
-        () => answered({ status: 0, headers: {}, milliseconds: LOST_MS, bytes: 0 }),
-        LOST_MS,
-      );
-      const resolve = (answer: Answer) => {
-        clearTimeout(lost);
-        answered(answer);
-      };
-      const request = httpRequest(url, {
-        agent: this.#agent,
-        method: body ? "POST" : "GET",
-        headers: {
-          ...headers,
-          ...(body ? { "content-length": String(body.length) } : {}),
-          ...(waits ? { expect: "100-continue" } : {}),
-        },
-      }, (response) => {
-        let bytes = 0;
-        response.on("data", (chunk: Uint8Array) => bytes += chunk.length);
-        response.on("error", reject);
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode!,
-            headers: response.headers,
-            milliseconds: performance.now() - begun,
-            bytes,
-          }));
-      });
-      request.on("error", reject);
-      if (!waits) return void request.end(body);
-      request.on("continue", () => request.end(body));
-      request.flushHeaders();
-    });
+  async #exchange({ url, body, headers = {}, waits = false }: Shot): Promise<Exchange> {
+    const to = new URL(url);
+    const connection = this.#idle.pop() ?? await Connection.open(to);
+    this.#all.add(connection);
+    const lines = [
+      `${body ? "POST" : "GET"} ${to.pathname} HTTP/1.1`,
+      `host: ${to.host}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      ...(body ? [`content-length: ${body.length}`] : []),
+      ...(waits ? ["expect: 100-continue"] : []),
+    ];
+    const head = new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`);
+    try {
+      return await connection.exchange(head, body, waits);
+    } catch (error) {
+      connection.close();
+      throw error;
+    } finally {
+      if (connection.isOpen) this.#idle.push(connection);
+      else this.#all.delete(connection);
+    }
   }
 
   close(): void {
-    this.#agent.destroy();
+    for (const connection of this.#all) connection.close();
   }
 }
 
@@ -82,7 +72,7 @@ export async function closedLoop(
   shot: Shot,
   { clients, seconds }: { clients: number; seconds: number },
 ): Promise<Answer[]> {
-  const client = new Client(clients);
+  const client = new Client();
   const answers: Answer[] = [];
   const until = performance.now() + 1000 * seconds;
   await Promise.all(Array.from({ length: clients }, async () => {

@@ -23,7 +23,7 @@ function stagesOf({ headers }: Answer): Record<string, number> {
  */
 export async function overheadRow({ url }: RunningServer): Promise<Record<string, unknown>> {
   const body = inversesOfPair(SIDE);
-  const client = new Client(1);
+  const client = new Client();
   const shot = { url: `${url}/v1/inverses`, body, headers: SAFETENSORS_HEADERS };
   const answers: Answer[] = [];
   for (let i = 0; i < REQUESTS + 20; i++) {
@@ -58,7 +58,7 @@ async function copiesOf(body: Uint8Array<ArrayBuffer>): Promise<number> {
   const url = await new Promise<string>((resolve) =>
     worker.onmessage = ({ data }: MessageEvent<string>) => resolve(data)
   );
-  const client = new Client(1);
+  const client = new Client();
   const times: number[] = [];
   for (let i = 0; i < REQUESTS + 20; i++) {
     const { milliseconds } = await client.send({ url, body, headers: SAFETENSORS_HEADERS });

@@ -82,7 +82,7 @@ async function atRate(
   perSecond: number,
   seconds: number,
 ): Promise<Answer[]> {
-  const client = new Client(Infinity);
+  const client = new Client();
   const answers: Promise<Answer>[] = [];
   const begun = performance.now();
   for (let now = begun; now < begun + 1000 * seconds; now = performance.now()) {
@@ -97,7 +97,7 @@ async function atRate(
 
 /** Asks after the server's health and memory until it is stopped. */
 function watch(url: string) {
-  const client = new Client(2);
+  const client = new Client();
   const live: number[] = [], residentBytes: number[] = [];
   let isOn = true;
   const every = async (ms: number, ask: () => Promise<void>) => {
