@@ -10,7 +10,7 @@ import { watchKeys } from "@/keys/mod.ts";
 import { configureLog, log } from "@/log.ts";
 import { metricsOf } from "@/observe/mod.ts";
 import { expectPermissions } from "@/permissions.ts";
-import { startStore } from "@/sessions/mod.ts";
+import { startStore } from "@/sessions/storage.ts";
 import { watchForShutdown } from "@/shutdown.ts";
 import { Codec } from "@/wire/mod.ts";
 import { listen } from "./routes/listen.ts";

@@ -2,7 +2,7 @@
 import { Hono } from "hono";
 import type { Compute } from "@/compute/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import type { StoreWorker } from "@/sessions/mod.ts";
+import type { StoreWorker } from "@/sessions/storage.ts";
 
 /** What has a say in whether work would be taken. */
 export interface Health {

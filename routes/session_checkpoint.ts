@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { SessionCall } from "@/compute/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { MAX_SNAPSHOT_HEADER_BYTES } from "@/sessions/mod.ts";
+import { MAX_SNAPSHOT_HEADER_BYTES } from "@/sessions/storage.ts";
 import {
   type Document,
   MEDIA_TYPES,

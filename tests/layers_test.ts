@@ -71,8 +71,8 @@ for (const [layer, allowed] of Object.entries(ALLOWED)) {
   Deno.test(`${layer} imports only ${allowed.join(", ") || "itself"}, and that by mod.ts`, () => {
     const foreign = importsOf(folderOf(layer)).filter(({ specifier }) => {
       if (!specifier.startsWith("@/") || FREE.includes(specifier)) return false;
-      // two have a second door: wire for those who do without its schemas, engine without TensorFlow.js
-      const doors = /^@\/(?:(\w+)\/mod|(wire)\/documents|(engine)\/host)\.ts$/;
+      // some have a second door: wire for those who do without its schemas, engine and sessions without TensorFlow.js
+      const doors = /^@\/(?:(\w+)\/mod|(wire)\/documents|(engine)\/host|(sessions)\/storage)\.ts$/;
       const to = doors.exec(specifier)?.slice(1).find((folder) => folder !== undefined);
       return to === undefined || !allowed.includes(to);
     });
@@ -95,6 +95,35 @@ Deno.test("routes load no TensorFlow.js, and only routes and main load Hono", ()
   deepEqual(importing("routes", /tensorflow/), []);
   deepEqual(importing("src/wire", /^(?!\.|@\/errors\.ts$|zod$)/), []);
   deepEqual(importing("src", /hono/), []);
+});
+
+/** Specifiers of packages that a file of the project loads when it starts, by whatever way. */
+async function packagesOf(entry: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", entry],
+    cwd: ROOT,
+  }).output();
+  interface Module {
+    readonly specifier: string;
+    readonly dependencies?: readonly { readonly code?: { readonly specifier?: string } }[];
+  }
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as { modules: Module[] };
+  const known = new Map(modules.map((each) => [each.specifier, each]));
+  const reached = new Set([new URL(entry, ROOT).href]);
+  for (const specifier of reached) {
+    for (const { code } of known.get(specifier)?.dependencies ?? []) {
+      if (code?.specifier) reached.add(code.specifier); // absent where only types are imported
+    }
+  }
+  return [...reached].filter((specifier) => specifier.startsWith("npm:"));
+}
+
+Deno.test("the thread that answers HTTP loads Hono, and no TensorFlow.js: its heap is looked through every few requests", async () => {
+  const loaded = await packagesOf("main.ts");
+  ok(loaded.some((name) => name.includes("hono")));
+  deepEqual(loaded.filter((name) => name.includes("tensorflow")), []);
+  const computing = await packagesOf("src/compute/worker.ts");
+  ok(computing.some((name) => name.includes("tensorflow")));
 });
 
 Deno.test("only config.ts reads the environment of the server", () => {

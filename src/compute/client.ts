@@ -5,7 +5,7 @@
  */
 import { CurvdError, unpackError } from "@/errors.ts";
 import { log } from "@/log.ts";
-import type { StoreWorker } from "@/sessions/mod.ts";
+import type { StoreWorker } from "@/sessions/storage.ts";
 import { buffersOf, type Document } from "@/wire/mod.ts";
 import type {
   CallName,

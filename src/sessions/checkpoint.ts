@@ -11,9 +11,6 @@ import { hashOf } from "./configuration.ts";
 import { FORMAT, type Head } from "./head.ts";
 import { type BatchWords, type LayerState, newLayer, type SessionState } from "./state.ts";
 
-/** Most bytes of a session's file before its tensors: some 2 KB a layer. */
-export const MAX_SNAPSHOT_HEADER_BYTES = 64 * 2 ** 20;
-
 /**
  * The head in a file's metadata.
  *

@@ -8,6 +8,9 @@
  * @module
  */
 
+/** Most bytes of a session's file before its tensors: some 2 KB a layer. */
+export const MAX_SNAPSHOT_HEADER_BYTES = 64 * 2 ** 20;
+
 /** Bytes as the parts that follow one another. */
 export type Parts = readonly Uint8Array<ArrayBuffer>[];
 
