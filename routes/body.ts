@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { CurvdError } from "@/errors.ts";
+import { giveBack } from "./memory.ts";
 
 /** First guess at the size of a body that does not declare one. */
 const CHUNKED_BYTES = 2 ** 16;
@@ -41,6 +42,12 @@ export async function readBody(
   return filled === body.length ? body : body.slice(0, filled);
 }
 
+/** Reads to its end what nobody will look at, as the next request comes behind it. A client that waits to be asked is not. */
+export function dropBody(incoming: IncomingMessage): void {
+  if (incoming.readableEnded || incoming.destroyed || incoming.headers.expect) return;
+  incoming.on("data", giveBack);
+}
+
 /** The body's length as its headers have it; undefined for a chunked one. */
 export function declaredLength(request: Request): number | undefined {
   const length = request.headers.get("content-length");
@@ -72,6 +79,7 @@ async function eachChunk(
   const onData = (chunk: Uint8Array) => {
     try {
       take(chunk);
+      giveBack(chunk);
     } catch (error) {
       ended.reject(error);
     }

@@ -13,6 +13,7 @@ import {
   type Parts,
 } from "@/wire/mod.ts";
 import { readBody } from "./body.ts";
+import { giveBack } from "./memory.ts";
 import { encodingOfAnswer, encodingOfBody } from "./negotiation.ts";
 
 /** Bytes handed to the socket at a time. */
@@ -52,6 +53,7 @@ export async function writeDocument(
 ): Promise<Response> {
   const parts = await codec.encode(document, encoding, output);
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  c.env?.outgoing?.once("finish", () => parts.forEach(giveBack)); // all of them have left
   return c.body(bodyOf(parts, bytes), 200, {
     ...headers,
     "content-type": MEDIA_TYPES[encoding],

@@ -8,6 +8,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { CurvdError, type ErrorCode, packError } from "@/errors.ts";
 import { log } from "@/log.ts";
 import type { Problem } from "@/wire/mod.ts";
+import { dropBody } from "./body.ts";
 import { hasLeft } from "./context.ts";
 
 /** Status and title of each code. */
@@ -68,6 +69,7 @@ export function typeOf(code: ErrorCode): string {
 
 /** `app.onError` of the whole server. */
 export function onError(error: unknown, c: Context): Response {
+  if (c.env?.incoming) dropBody(c.env.incoming);
   const instance = c.get("requestId");
   const failure = hasLeft(c) ? new CurvdError("aborted", "The client left") : error;
   const problem = problemOf(failure, instance);

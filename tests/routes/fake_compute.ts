@@ -48,7 +48,7 @@ type Options = Partial<Compute> & Partial<Omit<AppOptions, "compute" | "codec">>
 /** The app; its codec's Worker is ended with `codec.close()`. */
 export function appWith(
   answer: Answering = () => inverseAnswer(),
-  { maxBodyBytes = 2 ** 20, keyring, origins, names, isDraining, ...more }: Options = {},
+  { maxBodyBytes = 2 ** 20, keyring, origins, names, isDraining, admission, ...more }: Options = {},
 ) {
   const codec = new Codec();
   const app = createApp({
@@ -59,6 +59,7 @@ export function appWith(
     origins,
     names,
     isDraining,
+    admission,
   });
   return Object.assign(app, { codec });
 }
