@@ -9,6 +9,7 @@
  * @module
  */
 import { CurvdError } from "@/errors.ts";
+import { Margin } from "./margin.ts";
 import { kindOf, Pace } from "./pace.ts";
 import { Place, type Usher } from "./place.ts";
 import { type Priority, WaitingLine } from "./waiting_line.ts";
@@ -21,9 +22,6 @@ import { type Priority, WaitingLine } from "./waiting_line.ts";
 const MOST_IN_WORK = 64;
 const MOST_BYTES_IN_WORK = 4 * 2 ** 20;
 const MOST_MS_IN_WORK = 50;
-
-/** Of a deadline, what the wait and the work may be expected to take: the rest is for receiving, sending, and being wrong. */
-const SHARE_OF_DEADLINE = 0.55;
 
 /** A caller with a key may hold so many times the places that are left: another always finds some. */
 const SHARE_OF_FREE = 3;
@@ -65,6 +63,7 @@ export interface AdmissionFacts {
 
 export class Admission {
   readonly #pace = new Pace();
+  readonly #margin = new Margin();
   readonly #line = new WaitingLine<Place>();
   /** How those who wait are told that they may begin. */
   readonly #begin = new Map<Place, () => void>();
@@ -99,7 +98,7 @@ export class Admission {
     this.#expectRoom(who, reservedBytes);
     if (deadlineMs !== undefined && this.#ahead.size > 0) {
       const answeredMs = expectedMs(this.#ahead) + (this.#pace.expected(kind) ?? 0);
-      if (answeredMs > SHARE_OF_DEADLINE * deadlineMs) {
+      if (!this.#margin.isEnough(answeredMs, deadlineMs)) {
         throw this.#full("It could not be answered within its deadline", deadlineMs);
       }
     }
@@ -199,6 +198,8 @@ export class Admission {
   }
 
   #leave(place: Place): void {
+    const { promised } = place;
+    if (promised) this.#margin.learn(promised.tookMs, promised.deadlineMs);
     this.#ahead.delete(place);
     this.#places--;
     const left = this.#inside.get(place.who)! - 1;

@@ -85,6 +85,15 @@ export class Place implements Waiter {
     return this.#usher.expectedMs(this.kind);
   }
 
+  /** What it took of its deadline until now; undefined of one that has none, had no turn, or whose client left. */
+  get promised(): { tookMs: number; deadlineMs: number } | undefined {
+    const deadlineMs = this.#deadlineMs;
+    const hasLeft = (this.signal.reason as CurvdError | undefined)?.code === "aborted";
+    if (deadlineMs === undefined || hasLeft) return undefined;
+    if (Number.isNaN(this.begunAt) && !this.signal.aborted) return undefined;
+    return { tookMs: performance.now() - this.#cameAt, deadlineMs };
+  }
+
   /**
    * Gives it up where what it takes ends beyond its deadline: work that nobody waits for any more would make others late.
    * @returns whether it did.
