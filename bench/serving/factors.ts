@@ -20,6 +20,15 @@ export function factorOf(n: number): Float32Array<ArrayBuffer> {
   return factor;
 }
 
+/** The upper triangle of a symmetric matrix row by row. */
+export function packed(matrix: Float32Array, n: number): Float32Array<ArrayBuffer> {
+  const triangle = new Float32Array(n * (n + 1) / 2);
+  for (let i = 0, at = 0; i < n; at += n - i, i++) {
+    triangle.set(matrix.subarray(i * n + i, (i + 1) * n), at);
+  }
+  return triangle;
+}
+
 /** A document as the body of a request in safetensors. */
 export function bodyOf(document: Document): Uint8Array<ArrayBuffer> {
   const parts = encodeDocument(document, "safetensors", PLAIN_OUTPUT);

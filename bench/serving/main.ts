@@ -2,7 +2,8 @@
  * `deno task bench:serving`: whole requests as a client sees them, and whether the server still answers while it computes.
  *
  *   mlp set    `POST /v1/inverses` and `/v1/eigenbases` of the twelve factors of 784-1024-512-256-128-64-10 in safetensors, from
- *              encoding the request to holding the answer's arrays, against a peer's in-process loop over the same sizes
+ *              encoding the request to holding the answer's arrays, against a peer's in-process loop over the same sizes; inverses
+ *              also as upper triangles, both ways
  *   health     `GET /health/live` every few milliseconds while a 1024 eigendecomposition runs, p50 and p99
  *   batching   64 clients that each invert a 128 pair, against one client and against no batching
  *   overhead   what a request costs beside computing and copying, and the rate of an empty one
@@ -14,13 +15,13 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { decodeSafetensors, type Document, tensorOf } from "@/wire/mod.ts";
+import { decodeSafetensors, type Document, tensorOf, type WireTensor } from "@/wire/mod.ts";
 import { Peer, type PeerName } from "../linalg/peer.ts";
 import { type Row, row, table } from "../linalg/row.ts";
 import { median } from "../linalg/timing.ts";
 import { saveReport } from "../report.ts";
 import { batchingRow } from "./batching.ts";
-import { bodyOf, factorOf, SAFETENSORS_HEADERS } from "./factors.ts";
+import { bodyOf, factorOf, packed, SAFETENSORS_HEADERS } from "./factors.ts";
 import { healthRow } from "./health.ts";
 import { liveRow, overheadRow } from "./overhead.ts";
 import { overloadRow } from "./overload.ts";
@@ -90,20 +91,27 @@ async function compareWithPeers(server: RunningServer): Promise<void> {
       if (!best || theirs < best.theirs) best = { peer: peer.version, theirs };
       await peer.close();
     }
-    const times: number[] = [];
-    for (let i = 0; i <= repeats; i++) {
-      const started = performance.now();
-      await send(server, call, factors);
-      if (i > 0) times.push(performance.now() - started);
-    }
     if (!best) continue;
-    rows.push(row({
-      engine: "cpu over HTTP",
-      work: `${call} mlp set`,
-      ours: median(times),
-      ...best,
-      bar: BARS[call],
-    }));
+    for (const form of call === "inverses" ? ["full", "packed"] as const : ["full"] as const) {
+      const tensors = factors.map((factor, at) => {
+        const n = MLP.flat()[at];
+        const triangle = form === "packed" ? packed(factor, n) : factor;
+        return tensorOf(form === "packed" ? [triangle.length] : [n, n], triangle);
+      });
+      const times: number[] = [];
+      for (let i = 0; i <= repeats; i++) {
+        const started = performance.now();
+        await send(server, call, tensors, form);
+        if (i > 0) times.push(performance.now() - started);
+      }
+      rows.push(row({
+        engine: "cpu over HTTP",
+        work: `${call} mlp set${form === "packed" ? ", packed" : ""}`,
+        ours: median(times),
+        ...best,
+        bar: BARS[call],
+      }));
+    }
   }
 }
 
@@ -111,13 +119,16 @@ async function compareWithPeers(server: RunningServer): Promise<void> {
 async function send(
   server: RunningServer,
   call: "inverses" | "eigenbases",
-  factors: readonly Float32Array<ArrayBuffer>[],
+  tensors: readonly WireTensor[],
+  symmetric: "full" | "packed",
 ): Promise<void> {
-  const layers = Object.fromEntries(MLP.map(([dA, dG], l) => [`fc${l}`, {
-    A: tensorOf([dA, dA], factors[2 * l]),
-    G: tensorOf([dG, dG], factors[2 * l + 1]),
+  const layers = Object.fromEntries(MLP.map((_, l) => [`fc${l}`, {
+    A: tensors[2 * l],
+    G: tensors[2 * l + 1],
   }]));
-  const document: Document = call === "inverses" ? { layers, damping: 1e-3 } : { layers };
+  const document: Document = call === "inverses"
+    ? { layers, damping: 1e-3, output: { symmetric } }
+    : { layers };
   const response = await fetch(`${server.url}/v1/${call}`, {
     method: "POST",
     body: bodyOf(document),

@@ -8,7 +8,7 @@
  * @module
  */
 import { tensorOf } from "@/wire/mod.ts";
-import { bodyOf, factorOf, SAFETENSORS_HEADERS } from "./factors.ts";
+import { bodyOf, factorOf, packed, SAFETENSORS_HEADERS } from "./factors.ts";
 import { type Answer, Client, closedLoop, percentile, type Shot } from "./load.ts";
 import type { RunningServer } from "./server.ts";
 
@@ -16,11 +16,8 @@ const SIDE = 512, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 4, LATENCY_BAR = 3;
 
 /** Eigenvectors of one packed factor: much to compute for its bytes. */
 function shotAt(url: string): Shot {
-  const full = factorOf(SIDE);
-  const packed = new Float32Array(SIDE * (SIDE + 1) / 2);
-  let at = 0;
-  for (let i = 0; i < SIDE; i++) for (let j = i; j < SIDE; j++) packed[at++] = full[i * SIDE + j];
-  const body = bodyOf({ layers: { fc: { A: tensorOf([packed.length], packed) } } });
+  const factor = packed(factorOf(SIDE), SIDE);
+  const body = bodyOf({ layers: { fc: { A: tensorOf([factor.length], factor) } } });
   return { url: `${url}/v1/eigenbases`, body, headers: SAFETENSORS_HEADERS };
 }
 

@@ -195,3 +195,28 @@ Deno.test("work given up at its deadline teaches that it takes at least as long"
   throws(() => admission.enter(claim({ deadlineMs: 50 })), QUEUE_FULL);
   ahead.leave();
 });
+
+Deno.test("answers that came late make it promise less", async () => {
+  const admission = new Admission({ requests: 99, bytes: Infinity });
+  const learn = admission.enter(claim());
+  await learn.work(() => pause(40));
+  learn.leave();
+  const isPromised = () => {
+    const ahead = admission.enter(claim());
+    try {
+      admission.enter(claim({ deadlineMs: 190 })).leave(); // some 80 ms are expected
+      return true;
+    } catch {
+      return false;
+    } finally {
+      ahead.leave();
+    }
+  };
+  equal(isPromised(), true);
+  for (let i = 0; i < 12; i++) {
+    const late = admission.enter(claim({ route: "POST /v1/updates", deadlineMs: 5 }));
+    await late.work(() => pause(8));
+    late.leave();
+  }
+  equal(isPromised(), false);
+});
