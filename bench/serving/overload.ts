@@ -108,7 +108,8 @@ function watch(url: string) {
       live.push((await client.send({ url: `${url}/health/live` })).milliseconds);
     }),
     every(1000, async () => {
-      const text = await (await fetch(`${url}/metrics`)).text();
+      const signal = AbortSignal.timeout(30_000); // lost, it would be waited for for ever
+      const text = await (await fetch(`${url}/metrics`, { signal })).text();
       residentBytes.push(Number(/^process_resident_memory_bytes (\S+)$/m.exec(text)![1]));
     }),
   ]);
