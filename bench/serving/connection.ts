@@ -21,7 +21,7 @@ export interface Exchange extends Head {
 }
 
 /** Bytes read at once. */
-const CHUNK = 2 ** 18;
+const CHUNK = 2 ** 16;
 
 export class Connection {
   readonly #socket: Deno.TcpConn;
