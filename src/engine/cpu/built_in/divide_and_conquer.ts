@@ -92,6 +92,7 @@ interface Eigenvector extends Pole {
   lower: Values | null;
 }
 
+/** `diag(T₁, T₂) + |β| v vᵀ` from the spectra of its halves. @param coupling `β`. */
 function merge(
   products: Float32Products,
   top: TridiagonalSpectrum,
@@ -128,6 +129,7 @@ function merge(
   return spectrumOf([...left, ...combined], top.values.length);
 }
 
+/** The eigenvectors of a half, each with what its place beside the other half makes of it. */
 function eigenvectorsOf(
   { values, rows, first, last }: TridiagonalSpectrum,
   place: (
