@@ -16,7 +16,7 @@ const SYMBOLS = {
 const PROCESS = 0, THIS_THREAD = 0;
 
 /** Two thirds of the weight of a thread that has not given way: at 5 refusals are sooner, and fewer requests are answered. */
-const NICENESS = 2;
+export const NICENESS = 2;
 
 /** Lowers the calling thread's priority. Nothing happens where the system is not Linux or FFI is not permitted. */
 export function giveWay(): void {
