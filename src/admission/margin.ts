@@ -10,7 +10,7 @@
  */
 
 /** An answer that took more of its deadline counts as late: the client has yet to read it. */
-const LATE = 0.93;
+export const LATE = 0.89;
 
 /** Share of answers that may be late. */
 const MAY_BE_LATE = 0.01;

@@ -1,5 +1,5 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
-import { Margin } from "@/admission/margin.ts";
+import { LATE, Margin } from "@/admission/margin.ts";
 import { uniform } from "../support/matrices.ts";
 
 /** The share of a deadline that a margin promises, to a thousandth. */
@@ -33,10 +33,10 @@ Deno.test("a margin finds the share at which one answer in a hundred is late", (
   const requests = 20_000;
   for (let i = 0; i < requests; i++) {
     const took = shareOf(margin) * (0.5 + random() + (random() < 0.05 ? random() : 0));
-    if (took > 0.93 && i >= requests / 2) late++;
+    if (took > LATE && i >= requests / 2) late++;
     margin.learn(took, 1);
   }
   const share = late / (requests / 2);
   ok(share > 0.005 && share < 0.02, `${share}`);
-  equal(shareOf(margin) < 0.93, true);
+  equal(shareOf(margin) < LATE, true);
 });
