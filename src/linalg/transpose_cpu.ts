@@ -7,7 +7,8 @@ export function transposeSquare(
   d: number,
 ): Float32Array<ArrayBuffer> {
   const b = new Float32Array(d * d);
-  return blas.transpose(b, a, d) ? b : turned(a, d);
+  if (!blas.transpose(b, a, d)) turn(b, a, { rows: d, columns: d });
+  return b;
 }
 
 /** `Aᵀ [d, d]`. */
