@@ -1,9 +1,9 @@
 /**
- * Asks peer.py, a process that stays, so that ours and theirs can take turns on the same machine.
+ * Asks peer.py.
  *
  * @module
  */
-import { TextLineStream } from "./lines.ts";
+import { LineProcess } from "./lines.ts";
 
 export type PeerName = "scipy" | "torch";
 export type PeerOperation = "eigh" | "inverse" | "matmul";
@@ -21,13 +21,7 @@ export interface PeerTimes {
 }
 
 export class Peer {
-  private constructor(
-    readonly name: PeerName,
-    readonly version: string,
-    private readonly process: Deno.ChildProcess,
-    private readonly questions: WritableStreamDefaultWriter<Uint8Array>,
-    private readonly answers: ReadableStreamDefaultReader<string>,
-  ) {}
+  private constructor(readonly name: PeerName, private readonly process: LineProcess) {}
 
   /** @returns null where Python lacks the library. */
   static async start(
@@ -39,35 +33,23 @@ export class Peer {
       device?: "cpu" | "cuda";
     },
   ): Promise<Peer | null> {
-    const process = new Deno.Command(python, {
-      args: [script, name, "--threads", String(threads), "--device", device],
-      env: { OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const answers = process.stdout.pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream()).getReader();
-    const { value } = await answers.read();
-    if (value === undefined) {
-      await process.stdin.close();
-      await process.status;
-      return null;
-    }
-    const { version } = JSON.parse(value) as { version: string };
-    return new Peer(name, version, process, process.stdin.getWriter(), answers);
+    const process = await LineProcess.start(
+      python,
+      [script, name, "--threads", String(threads), "--device", device],
+      { OPENBLAS_NUM_THREADS: String(threads), OMP_NUM_THREADS: String(threads) },
+    );
+    return process && new Peer(name, process);
+  }
+
+  get version(): string {
+    return this.process.version;
   }
 
   async ask(question: Question): Promise<PeerTimes> {
-    await this.questions.write(new TextEncoder().encode(`${JSON.stringify(question)}\n`));
-    const { value } = await this.answers.read();
-    if (value === undefined) throw new Error(`${this.name} ended at ${JSON.stringify(question)}`);
-    return JSON.parse(value) as PeerTimes;
+    return await this.process.ask(question) as PeerTimes;
   }
 
-  async close(): Promise<void> {
-    await this.questions.close();
-    await this.answers.cancel();
-    await this.process.status;
+  close(): Promise<void> {
+    return this.process.close();
   }
 }

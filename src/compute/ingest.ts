@@ -8,7 +8,7 @@
  * @module
  */
 import { type Tensor, tensor, type Tensor3D } from "@tensorflow/tfjs-core";
-import { sumOfSquares } from "@/engine/mod.ts";
+import { isMirrored, sumOfSquares } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
 import {
   firstNonFinite,
@@ -85,7 +85,7 @@ export function ingestSymmetric(wire: WireTensor, place: Place): SymmetricInput 
   const tolerances = Array.from({ length: b }, (_, i) => {
     const matrix = data.subarray(i * d * d, (i + 1) * d * d);
     const norm = normOf(matrix);
-    if (isSymmetric(matrix, d)) return tau(u, d, norm);
+    if (isMirrored(matrix, d)) return tau(u, d, norm);
     symmetrize(matrix, d, 4 * Math.max(u, 2 ** -24) * Math.sqrt(d) * norm, place);
     return tau(u, d, norm);
   });
@@ -127,23 +127,6 @@ function tau(u: number, d: number, norm: number): number {
 
 /** Side of the blocks that a matrix and its transpose are met in: the transposed side of a row-major matrix is far away. */
 const BLOCK = 32;
-
-/** Whether it is so to the bit, as nearly all are that come. */
-function isSymmetric(matrix: Float32Array, d: number): boolean {
-  for (let rows = 0; rows < d; rows += BLOCK) {
-    const rowsEnd = Math.min(rows + BLOCK, d);
-    for (let columns = 0; columns <= rows; columns += BLOCK) {
-      for (let i = rows; i < rowsEnd; i++) {
-        const end = i * d + Math.min(columns + BLOCK, i);
-        let above = columns * d + i;
-        for (let below = i * d + columns; below < end; below++, above += d) {
-          if (matrix[below] !== matrix[above]) return false;
-        }
-      }
-    }
-  }
-  return true;
-}
 
 /** In place. */
 function symmetrize(

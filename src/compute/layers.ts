@@ -159,6 +159,13 @@ export function withoutGroups<T extends Tensor>(tensor: T): Tensor {
   return tensor.shape[0] === 1 ? reshape(tensor, tensor.shape.slice(1)) : tensor;
 }
 
+/** As {@linkcode withoutGroups}, of a tensor that nobody else needs: its memory is the answer's alone. */
+export function takenWithoutGroups(tensor: Tensor): Tensor {
+  const taken = withoutGroups(tensor);
+  if (taken !== tensor) tensor.dispose();
+  return taken;
+}
+
 /** A description as curvature has it. */
 export function describe(wire: WireLayer): LayerDescription {
   switch (wire.kind) {

@@ -13,7 +13,7 @@ import { GRADIENT_METHODS, METHODS } from "@/curvature/mod.ts";
 import { type Engine, openEngine } from "@/engine/mod.ts";
 import { CurvdError, packError } from "@/errors.ts";
 import { configureLog, faultOf, log } from "@/log.ts";
-import { buffersOf } from "@/wire/mod.ts";
+import { buffersOf, freeTensors } from "@/wire/mod.ts";
 import { startHelpers } from "@/linalg/mod.ts";
 import { StoreClient } from "@/sessions/mod.ts";
 import { CALL_HANDLERS } from "./calls/mod.ts";
@@ -132,6 +132,7 @@ async function answer({ id, call, request }: ToWorker & { type: "call" }): Promi
     send({ type: "error", id, error: packError(error) });
   } finally {
     pending.delete(id);
+    freeTensors(request); // left to the collector, they would have it look through the whole heap after every few calls
   }
 }
 

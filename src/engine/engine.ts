@@ -55,6 +55,11 @@ export interface Engine {
    */
   read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]>;
 
+  /**
+   * Reads tensors as {@linkcode read} does and disposes of them: memory that only a tensor has is handed on, not copied.
+   */
+  take(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]>;
+
   memory(): EngineMemory;
   close(): Promise<void>;
 }

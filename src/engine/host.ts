@@ -11,7 +11,7 @@ export { float64Within } from "./cpu/blas/float64.ts";
 export { type BlasOfHelper, openBlasAsHelper } from "./cpu/blas/open.ts";
 export { BuiltInFloat32 } from "./cpu/built_in/float32.ts";
 export { builtInFloat64 } from "./cpu/built_in/float64.ts";
-export { mirrorLower } from "./cpu/mirror.ts";
+export { isMirrored, mirrorLower } from "./cpu/mirror.ts";
 export type { Float32Products } from "./cpu/products.ts";
 export { sumOfSquares } from "./cpu/squares.ts";
 export { turn } from "./cpu/turn.ts";

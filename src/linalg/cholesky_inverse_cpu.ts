@@ -27,21 +27,19 @@ async function invertInFloat32(
 ): Promise<Solved | null> {
   const blas = library!;
   const { d, shift: damping } = problem;
-  return await blas.scratch.lend(d * d, async (work) => {
-    const { matrix, shift, scale } = prepare(problem, work);
-    const inverse = await blas.choleskyInverse(work, d, lane);
-    if (typeof inverse === "number") return null;
-    if (!await hasNoEigenvalueBelow({ blas, lane }, problem, work)) return null;
+  const inverse = new Float32Array(d * d);
+  const { matrix, shift, scale } = prepare(problem, inverse);
+  if (await blas.choleskyInverse(inverse, d, lane) !== 0) return null;
+  if (!await hasNoEigenvalueBelow({ blas, lane }, problem)) return null;
 
-    mirrorLower(inverse, d);
-    const m = { matrix, shift, d };
-    const estimate = judgeInverse(blas, m, inverse);
-    const residual = verifyFully ? exactInverseResidual(float64, m, inverse) : estimate.residual;
-    if (!isInverseGood({ ...estimate, residual }, d)) return null;
-    rescale(inverse, scale);
-    return {
-      result: inverse,
-      report: { residual, condition: estimate.condition, damping, engine: "blas" },
-    };
-  });
+  mirrorLower(inverse, d);
+  const m = { matrix, shift, d };
+  const estimate = judgeInverse(blas, m, inverse);
+  const residual = verifyFully ? exactInverseResidual(float64, m, inverse) : estimate.residual;
+  if (!isInverseGood({ ...estimate, residual }, d)) return null;
+  rescale(inverse, scale);
+  return {
+    result: inverse,
+    report: { residual, condition: estimate.condition, damping, engine: "blas" },
+  };
 }

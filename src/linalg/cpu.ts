@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { type Scalar, type Tensor, tensor2d, type Tensor3D, tensor3d } from "@tensorflow/tfjs-core";
-import type { Engine, Float64 } from "@/engine/mod.ts";
+import type { Scalar, Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import type { CpuEngine, Float64 } from "@/engine/mod.ts";
 import { type Crew, crewOf, type Operation, type Solutions } from "./crew/mod.ts";
 import type {
   EighProblem,
@@ -30,7 +30,7 @@ export class CpuLinearAlgebra implements LinearAlgebra {
   readonly float64: Float64;
   readonly #crew: Crew;
 
-  constructor(private readonly engine: Engine, { verifyFully }: WorkOptions) {
+  constructor(private readonly engine: CpuEngine, { verifyFully }: WorkOptions) {
     this.verifyFully = verifyFully;
     this.float64 = engine.float64;
     this.#crew = crewOf(engine);
@@ -38,26 +38,32 @@ export class CpuLinearAlgebra implements LinearAlgebra {
 
   async choleskyInverse(problems: readonly ShiftedProblem[]): Promise<InverseResult[]> {
     const solved = await this.#everyMatrix("inverse", problems);
-    return stacked(problems, solved).map(({ stack, reports }) => ({ inverse: stack, reports }));
+    return this.#stacked(problems, solved).map(({ stack, reports }) => ({
+      inverse: stack,
+      reports,
+    }));
   }
 
   async whiten(problems: readonly ShiftedProblem[]): Promise<WhitenerResult[]> {
     const solved = await this.#everyMatrix("whitener", problems);
-    return stacked(problems, solved).map(({ stack, reports }) => ({ whitener: stack, reports }));
+    return this.#stacked(problems, solved).map(({ stack, reports }) => ({
+      whitener: stack,
+      reports,
+    }));
   }
 
   async eigh(problems: readonly EighProblem[]): Promise<EighResult[]> {
     const solved = await this.#everyMatrix("eigh", problems);
     return problems.map(({ matrix: { shape: [b, d] } }, at) => ({
-      vectors: stackOf(solved[at].map(({ vectors }) => vectors), d),
-      values: tensor2d(joined(solved[at].map(({ values }) => values)), [b, d]),
+      vectors: this.#tensorOf(solved[at].map(({ vectors }) => vectors), [b, d, d]) as Tensor3D,
+      values: this.#tensorOf(solved[at].map(({ values }) => values), [b, d]) as Tensor2D,
       reports: solved[at].map(({ report }) => report),
     }));
   }
 
   async inverseRoot(problems: readonly RootProblem[]): Promise<RootResult[]> {
     const solved = await this.#everyMatrix("root", problems);
-    return stacked(problems, solved).map(({ stack, reports }) => ({ root: stack, reports }));
+    return this.#stacked(problems, solved).map(({ stack, reports }) => ({ root: stack, reports }));
   }
 
   read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
@@ -88,16 +94,21 @@ export class CpuLinearAlgebra implements LinearAlgebra {
       );
     }));
   }
-}
 
-function stacked(
-  problems: readonly SymmetricProblem[],
-  solved: readonly (readonly Solved[])[],
-): { stack: Tensor3D; reports: Report[] }[] {
-  return problems.map(({ matrix }, at) => ({
-    stack: stackOf(solved[at].map(({ result }) => result), matrix.shape[1]),
-    reports: solved[at].map(({ report }) => report),
-  }));
+  #stacked(
+    problems: readonly SymmetricProblem[],
+    solved: readonly (readonly Solved[])[],
+  ): { stack: Tensor3D; reports: Report[] }[] {
+    return problems.map(({ matrix: { shape } }, at) => ({
+      stack: this.#tensorOf(solved[at].map(({ result }) => result), shape) as Tensor3D,
+      reports: solved[at].map(({ report }) => report),
+    }));
+  }
+
+  /** A single result becomes the tensor's memory. */
+  #tensorOf(results: readonly Float32Array<ArrayBuffer>[], shape: readonly number[]): Tensor {
+    return this.engine.adopt(joined(results), [...shape]);
+  }
 }
 
 async function allOf<T>(promises: readonly Promise<T>[]): Promise<T[]> {
@@ -124,11 +135,6 @@ function matricesOf({ name, matrix, negativeTolerance }: SymmetricProblem): Host
 function shiftsOf({ matrix, shift = 0 }: AnyProblem): readonly number[] {
   if (typeof shift === "number") return Array<number>(matrix.shape[0]).fill(shift);
   return "dataSync" in shift ? [...shift.dataSync<"float32">()] : shift;
-}
-
-/** `[b, d, d]`; a single matrix becomes the tensor's memory. */
-function stackOf(matrices: readonly Float32Array<ArrayBuffer>[], d: number): Tensor3D {
-  return tensor3d(joined(matrices), [matrices.length, d, d]);
 }
 
 function joined(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {

@@ -12,17 +12,16 @@ import type { Host, ShiftedMatrix, Solved } from "./solver_cpu.ts";
 /**
  * Whether no eigenvalue is below −τ, by factoring `M + τI`; true where nothing was asked or the shift would not hide one.
  * A false is no verdict: float64 gives that.
- *
- * @param work `[d, d]`, is overwritten.
  */
 export async function hasNoEigenvalueBelow(
   { blas, lane }: { blas: Blas; lane: Lane },
   { matrix, d, shift, negativeTolerance }: ShiftedMatrix,
-  work: Float32Array<ArrayBuffer>,
 ): Promise<boolean> {
   if (negativeTolerance === undefined || shift <= negativeTolerance) return true;
-  prepare({ matrix, d, shift: negativeTolerance }, work);
-  return await blas.cholesky(work, d, lane) === 0;
+  return await blas.scratch.lend(d * d, async (work) => {
+    prepare({ matrix, d, shift: negativeTolerance }, work);
+    return await blas.cholesky(work, d, lane) === 0;
+  });
 }
 
 /** The plain case, a positive definite matrix with damping; null leaves everything else to the rescue. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Engine, WebGpuEngine } from "@/engine/mod.ts";
+import type { CpuEngine, Engine, WebGpuEngine } from "@/engine/mod.ts";
 import { CpuLinearAlgebra } from "./cpu.ts";
 import type { LinearAlgebra } from "./linear_algebra.ts";
 import { BatchRecorder } from "./recorder_webgpu.ts";
@@ -35,7 +35,7 @@ export function sittingAt(engine: Engine): Sitting {
   if (engine.kind === "cpu") {
     // every matrix is solved for itself and judged before its promise resolves
     return {
-      linearAlgebra: (options) => new CpuLinearAlgebra(engine, options),
+      linearAlgebra: (options) => new CpuLinearAlgebra(engine as CpuEngine, options),
       flush: () => {},
       statuses: () => [],
       judge: () => new Map(),

@@ -100,7 +100,7 @@ export class Sittings {
     const statuses = sitting.statuses();
     const read = finished.flatMap(({ outcome }) => outcome.read);
     try {
-      const arrays = await this.engine.read([...read, ...statuses]);
+      const arrays = await this.engine.take([...read, ...statuses]);
       const failed = sitting.judge(arrays.splice(read.length));
       const ended = performance.now();
       for (const { piece, linalg, outcome } of finished) {

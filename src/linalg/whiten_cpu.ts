@@ -24,20 +24,18 @@ async function whitenInFloat32(
 ): Promise<Solved | null> {
   const blas = library!;
   const { d, shift: damping } = problem;
-  return await blas.scratch.lend(d * d, async (work) => {
-    const { matrix, shift, scale } = prepare(problem, work);
-    const whitener = await blas.whiten(work, d, lane);
-    if (typeof whitener === "number") return null;
-    if (!await hasNoEigenvalueBelow({ blas, lane }, problem, work)) return null;
+  const whitener = new Float32Array(d * d);
+  const { matrix, shift, scale } = prepare(problem, whitener);
+  if (await blas.whiten(whitener, d, lane) !== 0) return null;
+  if (!await hasNoEigenvalueBelow({ blas, lane }, problem)) return null;
 
-    const m = { matrix, shift, d };
-    const estimate = judgeWhitener(blas, m, whitener);
-    const residual = verifyFully ? exactWhitenerResidual(float64, m, whitener) : estimate.residual;
-    if (!isInverseGood({ ...estimate, residual }, d)) return null;
-    rescale(whitener, Math.sqrt(scale));
-    return {
-      result: whitener,
-      report: { residual, condition: estimate.condition, damping, engine: "blas" },
-    };
-  });
+  const m = { matrix, shift, d };
+  const estimate = judgeWhitener(blas, m, whitener);
+  const residual = verifyFully ? exactWhitenerResidual(float64, m, whitener) : estimate.residual;
+  if (!isInverseGood({ ...estimate, residual }, d)) return null;
+  rescale(whitener, Math.sqrt(scale));
+  return {
+    result: whitener,
+    report: { residual, condition: estimate.condition, damping, engine: "blas" },
+  };
 }

@@ -17,6 +17,11 @@ export function buffersOf(document: Document): ArrayBuffer[] {
   return [...new Set(tensorsOf(document).map(({ data }) => data.buffer))];
 }
 
+/** Frees the memory of a document's tensors, where it is still here: nobody may read them any more. */
+export function freeTensors(document: Document): void {
+  for (const buffer of buffersOf(document)) if (!buffer.detached) buffer.transfer(0);
+}
+
 /**
  * A copy of the document with each tensor replaced; other leaves are shared.
  *

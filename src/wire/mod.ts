@@ -36,7 +36,7 @@ export { CALL_SCHEMAS } from "./calls.ts";
 export { type Encoding, MEDIA_TYPES } from "./encoding.ts";
 export { decodeDocument } from "./decode_document.ts";
 export { encodeDocument, type Parts } from "./encode_document.ts";
-export { buffersOf, pointerTo, splitName, tensorsOf } from "./document.ts";
+export { buffersOf, freeTensors, pointerTo, splitName, tensorsOf } from "./document.ts";
 export { writeElements } from "./dtypes.ts";
 export {
   decodeSafetensors,

@@ -54,15 +54,15 @@ function within(actual: number, planned: number, what: string): void {
 }
 
 /** An engine without insides of its own that tells of each read. */
-const watching = (engine: Engine, onRead: () => void): Engine =>
-  Object.create(engine, {
-    read: {
-      value: (tensors: readonly Tensor[]) => {
-        onRead();
-        return engine.read(tensors);
-      },
+function watching(engine: Engine, onRead: () => void): Engine {
+  const watched = (call: "read" | "take") => ({
+    value: (tensors: readonly Tensor[]) => {
+      onRead();
+      return engine[call](tensors);
     },
   });
+  return Object.create(engine, { read: watched("read"), take: watched("take") });
+}
 
 /** What three steps of a session take of everything; the last refreshes. */
 async function taken(engine: Engine, method: string, { n, layers }: Model) {

@@ -12,6 +12,7 @@ import {
   type Document,
   encodeDocument,
   encodeSafetensors,
+  freeTensors,
   isTensor,
   type Output,
   PLAIN_OUTPUT,
@@ -243,4 +244,16 @@ Deno.test("any text is decoded or refused with a CurvdError", () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+Deno.test("freeTensors() frees what is still here, each piece once", () => {
+  const shared = new Float32Array(4), gone = new Float32Array(2);
+  const at = (from: number) => tensorOf([2], shared.subarray(from, from + 2));
+  const document: Document = {
+    layers: { fc1: { A: at(0), G: at(2) } },
+    other: tensorOf([2], gone),
+  };
+  structuredClone(gone, { transfer: [gone.buffer] });
+  freeTensors(document);
+  equal(shared.buffer.detached, true);
 });

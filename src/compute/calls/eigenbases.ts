@@ -15,7 +15,7 @@ import {
   upload,
   uploadSymmetric,
 } from "../ingest.ts";
-import { withoutGroups } from "../layers.ts";
+import { takenWithoutGroups } from "../layers.ts";
 import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 type Factor = "A" | "G";
@@ -49,10 +49,10 @@ export async function eigenbases(
           factors.map((factor, i) => [factor, of(i)] as const);
         return {
           tensors: Object.fromEntries([
-            ...each((i) => withoutGroups(results[i].vectors)).map(([f, t]) =>
+            ...each((i) => takenWithoutGroups(results[i].vectors)).map(([f, t]) =>
               [`Q_${f}`, t] as const
             ),
-            ...each((i) => withoutGroups(results[i].values)).map(([f, t]) =>
+            ...each((i) => takenWithoutGroups(results[i].values)).map(([f, t]) =>
               [`lambda_${f}`, t] as const
             ),
           ]),

@@ -7,7 +7,7 @@ import { stack } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
 import type { Document, InverseRootsRequest } from "@/wire/mod.ts";
 import { ingestSymmetric, uploadSymmetric } from "../ingest.ts";
-import { withoutGroups } from "../layers.ts";
+import { takenWithoutGroups, withoutGroups } from "../layers.ts";
 import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts";
 
 export async function inverseRoots(
@@ -34,9 +34,13 @@ export async function inverseRoots(
             negativeTolerance: input.tolerances,
           })),
         );
-        const roots = results.map((result) => withoutGroups(result.root));
+        const roots = results.map(({ root }) => root);
         return {
-          tensors: { M_root: Array.isArray(damping) ? stack(roots) : roots[0] },
+          tensors: {
+            M_root: Array.isArray(damping)
+              ? stack(roots.map(withoutGroups))
+              : takenWithoutGroups(roots[0]),
+          },
           reports: { M: results[0].reports },
         };
       }),

@@ -22,7 +22,7 @@ import {
   upload,
   uploadSymmetric,
 } from "../ingest.ts";
-import { withoutGroups } from "../layers.ts";
+import { takenWithoutGroups, withoutGroups } from "../layers.ts";
 import {
   answerLayers,
   type CallOptions,
@@ -80,7 +80,7 @@ async function ofFactors({ A, G }: Factors, task: Task, isSweep: boolean): Promi
     pi,
   }, task);
   const answer = (inverses: Tensor[]) =>
-    isSweep ? stack(inverses.map(withoutGroups)) : withoutGroups(inverses[0]);
+    isSweep ? stack(inverses.map(withoutGroups)) : takenWithoutGroups(inverses[0]);
   return {
     tensors: {
       ...(A ? { A_inv: answer(results.A) } : {}),

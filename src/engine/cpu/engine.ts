@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { memory, setBackend, type Tensor } from "@tensorflow/tfjs-core";
+import { dispose, memory, setBackend, type Tensor, tensor } from "@tensorflow/tfjs-core";
 import { backend } from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import type { Engine, EngineFacts, EngineMemory } from "../engine.ts";
@@ -15,6 +15,9 @@ import { BuiltInFloat32 } from "./built_in/float32.ts";
 import { builtInFloat64 } from "./built_in/float64.ts";
 import { installKernels } from "./kernels/install.ts";
 import type { CpuBackend } from "./kernels/kernel.ts";
+
+/** Memory that tensors have for themselves. */
+const adopted = new WeakSet<ArrayBuffer>();
 
 /** Computes in this process, on its cores. */
 export class CpuEngine implements Engine {
@@ -33,6 +36,23 @@ export class CpuEngine implements Engine {
   read(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
     // Copied: the caller owns what it gets, and a view may share its memory with other tensors.
     return Promise.all(tensors.map(async (tensor) => (await tensor.data<"float32">()).slice()));
+  }
+
+  take(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const { data } = backend() as CpuBackend;
+    const arrays = tensors.map((tensor) => {
+      const values = tensor.dataSync<"float32">() as Float32Array<ArrayBuffer>;
+      const isSole = data.get(tensor.dataId).refCount === 1 && adopted.delete(values.buffer);
+      return isSole ? values : values.slice();
+    });
+    dispose([...tensors]);
+    return Promise.resolve(arrays);
+  }
+
+  /** A tensor of values that nobody else holds on to, so that {@linkcode take} may hand them on. */
+  adopt(values: Float32Array<ArrayBuffer>, shape: number[]): Tensor {
+    adopted.add(values.buffer);
+    return tensor(values, shape);
   }
 
   memory(): EngineMemory {

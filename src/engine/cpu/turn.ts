@@ -1,5 +1,5 @@
-/** Side of the squares turned at once: rows and columns of 32×32 stay in the first-level cache. */
-const TILE = 32;
+/** Rows turned at once: mirror.ts says why. */
+const BAND = 8;
 
 type Values = Float32Array | Float64Array;
 
@@ -14,20 +14,34 @@ export interface TurnedBlock {
 }
 
 /** Writes the transpose of a block of `from`, `[columns, rows]`, from `at` on. */
-export function turn(
+export function turn(to: Values, from: Values, block: TurnedBlock, at = 0): void {
+  const { rows, columns, start = 0, stride = columns } = block;
+  const whole = rows - rows % BAND;
+  for (let i = 0; i < whole; i += BAND) {
+    turnBand(to, from, { rows, columns, start: start + i * stride, stride }, at + i);
+  }
+  for (let i = whole; i < rows; i++) {
+    const row = start + i * stride;
+    for (let j = 0; j < columns; j++) to[at + j * rows + i] = from[row + j];
+  }
+}
+
+function turnBand(
   to: Values,
   from: Values,
-  { rows, columns, start = 0, stride = columns }: TurnedBlock,
-  at = 0,
+  { rows, columns, start, stride }: Required<TurnedBlock>,
+  at: number,
 ): void {
-  for (let i0 = 0; i0 < rows; i0 += TILE) {
-    const iEnd = Math.min(i0 + TILE, rows);
-    for (let j0 = 0; j0 < columns; j0 += TILE) {
-      const jEnd = Math.min(j0 + TILE, columns);
-      for (let i = i0; i < iEnd; i++) {
-        const row = start + i * stride;
-        for (let j = j0; j < jEnd; j++) to[at + j * rows + i] = from[row + j];
-      }
-    }
+  const r0 = start, r1 = r0 + stride, r2 = r1 + stride, r3 = r2 + stride;
+  const r4 = r3 + stride, r5 = r4 + stride, r6 = r5 + stride, r7 = r6 + stride;
+  for (let j = 0, place = at; j < columns; j++, place += rows) {
+    to[place] = from[r0 + j];
+    to[place + 1] = from[r1 + j];
+    to[place + 2] = from[r2 + j];
+    to[place + 3] = from[r3 + j];
+    to[place + 4] = from[r4 + j];
+    to[place + 5] = from[r5 + j];
+    to[place + 6] = from[r6 + j];
+    to[place + 7] = from[r7 + j];
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  dispose,
   engine as tfjs,
   env,
   findBackendFactory,
@@ -174,6 +175,12 @@ export class WebGpuEngine implements Engine {
     return tensors.map(({ size }, index) =>
       onHost[index] ?? (size === 0 ? new Float32Array() : read.shift()!)
     );
+  }
+
+  async take(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const arrays = await this.read(tensors);
+    dispose([...tensors]);
+    return arrays;
   }
 
   memory(): EngineMemory {

@@ -46,6 +46,9 @@ async function answer({ id, tasks }: ToHelper & { type: "solve" }): Promise<void
       )
   );
   send({ type: "solved", id, outcomes }, buffers);
+  // what came in one piece of memory goes at once: left to the collector, it would stop this thread after every few shares
+  const { buffer } = tasks[0].matrix.matrix;
+  if (!buffer.detached) buffer.transfer(0);
 }
 
 async function outcomeOf(task: Task): Promise<Outcome> {

@@ -169,36 +169,38 @@ export class Blas {
   }
 
   /**
-   * `A⁻¹ = L⁻ᵀL⁻¹`, lower triangle; above it are zeros or what was there.
-   * @param a is overwritten.
-   * @returns the inverse, or the row, from 1, of the pivot that failed.
+   * Inverts in place: `A⁻¹ = L⁻ᵀL⁻¹` into the lower triangle; what stands above it is of no meaning.
+   * @returns as {@linkcode cholesky}.
    */
-  async choleskyInverse<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | number> {
+  async choleskyInverse(a: Real, d: number, lane: Lane = "pool"): Promise<number> {
     const failed = await this.cholesky(a, d, lane);
     if (failed !== 0) return failed;
     const side = integer(d), info = integer(0);
-    if (a instanceof Float64Array) {
-      await this.#symbols.dpotri_(UPPER, side, a, side, info);
-      return a;
+    const { slauum_: later, slauum_now: now, spotri_: single, dpotri_: double } = this.#symbols;
+    if (a instanceof Float32Array && runsBeside(d)) {
+      await this.#invertByHalves(a, d, lane);
+      await (lane === "here" ? now : later)(UPPER, side, a, side, info);
+    } else {
+      await (a instanceof Float32Array ? single : double)(UPPER, side, a, side, info);
     }
-    const inverse = await this.#invertFactor(a, d, lane);
-    const { slauum_: later, slauum_now: now } = this.#symbols;
-    await (lane === "here" ? now : later)(UPPER, side, inverse, side, info);
-    return inverse as R;
+    return 0;
   }
 
   /**
-   * `L⁻¹` of `A = L Lᵀ`, lower triangle; above it are zeros or what was there.
-   * @param a is overwritten.
-   * @returns as {@linkcode choleskyInverse}.
+   * `A = L Lᵀ` becomes `L⁻¹`, with zeros above the diagonal.
+   * @returns as {@linkcode cholesky}.
    */
-  async whiten<R extends Real>(a: R, d: number, lane: Lane = "pool"): Promise<R | number> {
+  async whiten(a: Float32Array<ArrayBuffer>, d: number, lane: Lane = "pool"): Promise<number> {
     const failed = await this.cholesky(a, d, lane);
     if (failed !== 0) return failed;
-    if (!(a instanceof Float64Array)) return await this.#invertFactor(a, d, lane) as R;
-    const side = integer(d), info = integer(0);
-    await this.#symbols.dtrtri_(UPPER, NON_UNIT, side, a, side, info);
-    return a;
+    if (runsBeside(d)) {
+      await this.#invertByHalves(a, d, lane);
+    } else {
+      const side = integer(d), info = integer(0);
+      await this.#symbols.strtri_(UPPER, NON_UNIT, side, a, side, info);
+    }
+    for (let i = 0; i < d; i++) a.fill(0, i * d + i + 1, (i + 1) * d);
+    return 0;
   }
 
   /**
@@ -237,8 +239,12 @@ export class Blas {
     return info[0] === 0 ? values : null;
   }
 
-  #invertFactor(l: Float32Array<ArrayBuffer>, d: number, lane: Lane): Promise<Float32Array> {
-    return triangularInverse({ symbols: this.#symbols, lane }, l, d);
+  /** `L⁻¹` in place, lower triangle. With several threads LAPACK's own way is faster than halves are. */
+  async #invertByHalves(l: Float32Array<ArrayBuffer>, d: number, lane: Lane): Promise<void> {
+    await this.scratch.lend(d * d, async (factor) => {
+      factor.set(l);
+      await triangularInverse({ symbols: this.#symbols, lane }, factor, l, d);
+    });
   }
 }
 

@@ -43,9 +43,9 @@ export function float64Within(blas: Blas): Float64 {
     },
 
     async choleskyInverse(a, d) {
-      const work = Float64Array.from(a);
-      const x = await blas.choleskyInverse(work, d);
-      if (typeof x === "number") return failedPivot(a, work, d, x - 1);
+      const x = Float64Array.from(a);
+      const failed = await blas.choleskyInverse(x, d);
+      if (failed !== 0) return failedPivot(a, x, d, failed - 1);
       const stopped = notFinite(x, d);
       if (stopped) return stopped;
       mirrorLower(x, d);

@@ -5,7 +5,7 @@
  *   [    R₂₂]   = [          X₂₂    ],   X = R⁻¹,
  *
  * down to blocks that are solved for the identity at once. LAPACK's strtri works in narrower blocks: 256 takes it 0.5 ms, a
- * solve 0.25 ms, though that is three times the arithmetic; at 512 the halves halve strtri's time too.
+ * solve 0.25 ms, though that is three times the arithmetic; at 512 the halves halve strtri's time too. That is with one thread.
  *
  * @module
  */
@@ -21,14 +21,15 @@ const LARGEST_SOLVE = 256;
 
 /**
  * @param r `[d, d]`, read in its upper triangle.
- * @returns `[d, d]`, zero below the diagonal.
+ * @param x `[d, d]`, becomes the inverse, zero below the diagonal.
  */
 export async function triangularInverse(
   { symbols, lane }: { symbols: BlasLibrary["symbols"]; lane: Lane },
   r: Values,
+  x: Values,
   d: number,
-): Promise<Values> {
-  const x = new Float32Array(d * d);
+): Promise<void> {
+  x.fill(0);
   for (let i = 0; i < d; i++) x[i * (d + 1)] = 1;
   const trsm = lane === "here" ? symbols.strsm_now : symbols.strsm_later;
   const trmm = lane === "here" ? symbols.strmm_now : symbols.strmm_later;
@@ -54,5 +55,4 @@ export async function triangularInverse(
     await trmm(columnMajor, RIGHT, upper, plain, nonUnit, left, right, 1, x22, d, x12, d);
   };
   await invert(0, d);
-  return x;
 }
