@@ -7,6 +7,7 @@
  * @module
  */
 const decoder = new TextDecoder();
+const CR = 13, BLANK_LINE = [CR, 10, CR, 10];
 
 /** The head of an answer. */
 export interface Head {
@@ -75,12 +76,11 @@ export class Connection {
 
   async #readHead(): Promise<Head> {
     for (;;) {
-      const text = decoder.decode(this.#buffer.subarray(0, this.#filled));
-      const end = text.indexOf("\r\n\r\n"); // heads are ASCII, and a body is not there yet or does not matter
-      if (end >= 0) {
-        this.#buffer.copyWithin(0, end + 4, this.#filled);
-        this.#filled -= end + 4;
-        const [first, ...lines] = text.slice(0, end).split("\r\n");
+      const end = endOfHead(this.#buffer.subarray(0, this.#filled));
+      if (end !== undefined) {
+        const text = decoder.decode(this.#buffer.subarray(0, end - BLANK_LINE.length));
+        this.#drop(end);
+        const [first, ...lines] = text.split("\r\n");
         const headers = lines.map((line) => {
           const colon = line.indexOf(":");
           return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
@@ -96,12 +96,16 @@ export class Connection {
     if (Number.isNaN(bytes)) throw new Error("The answer does not say how long it is");
     for (let left = bytes;;) {
       const used = Math.min(left, this.#filled);
-      this.#buffer.copyWithin(0, used, this.#filled);
-      this.#filled -= used;
+      this.#drop(used);
       left -= used;
       if (left === 0) return bytes;
       await this.#readMore();
     }
+  }
+
+  #drop(bytes: number): void {
+    this.#buffer.copyWithin(0, bytes, this.#filled);
+    this.#filled -= bytes;
   }
 
   async #readMore(): Promise<void> {
@@ -109,4 +113,12 @@ export class Connection {
     if (read === null) throw new Error("The server hung up");
     this.#filled += read;
   }
+}
+
+/** Where the body begins; undefined where the head is not whole. Its bytes are looked at, as decoding a body costs more than reading it. */
+function endOfHead(bytes: Uint8Array): number | undefined {
+  for (let at = bytes.indexOf(CR); at >= 0; at = bytes.indexOf(CR, at + 1)) {
+    if (BLANK_LINE.every((byte, k) => bytes[at + k] === byte)) return at + BLANK_LINE.length;
+  }
+  return undefined;
 }
