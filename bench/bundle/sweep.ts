@@ -47,6 +47,11 @@ const TRIALS: readonly Trial[] = [
     works: [["eigh", 1, 64], ["eigh", 64, 64], ["eigh", 1, 512], ["eigh", 1, 1024]],
   },
   {
+    choice: "smallInverseInSubgroup",
+    values: [false, true],
+    works: [["inverse", 1, 128], ["inverse", 128, 128], ["inverse", 128, 64]],
+  },
+  {
     choice: "narrowBlocksUpTo",
     values: [64, 128, 256, 512, 1024],
     works: [["eigh", 1, 128], ["eigh", 1, 256], ["eigh", 1, 512], ["eigh", 1, 1024]],

@@ -1,7 +1,7 @@
 /** What is chosen when a device is opened. */
-import { strictEqual as equal } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { adapterClass } from "../../src/engine/webgpu/tuning.ts";
-import { subgroupDirective } from "../../src/engine/webgpu/subgroups.ts";
+import { usableSubgroups } from "../../src/engine/webgpu/subgroups.ts";
 import { gpuEngine, gpuTest } from "../support/gpu.ts";
 
 Deno.test("an adapter's class is its vendor, as wgpu numbers it and as browsers name it", () => {
@@ -24,14 +24,17 @@ gpuTest("the engine's facts tell the adapter's class and what was chosen for it"
   equal(adapter!.class === "software", adapter!.software);
   equal(tuning!.subgroups, engine.tuning.subgroups);
   equal(tuning!.jacobiLanes, engine.tuning.jacobiLanes);
+  equal(tuning!.smallInverseInSubgroup, engine.tuning.smallInverseInSubgroup);
 });
 
 gpuTest("a device opened without subgroups is not asked to run them", async ({ device }) => {
-  equal(await subgroupDirective({ device, features: [] }), null);
+  equal(await usableSubgroups({ device, features: [] }), null);
 });
 
 gpuTest("where subgroups are granted, a line is found that their compiler takes", async () => {
   const { device, facts: { features } } = await gpuEngine();
   if (!features.includes("subgroups")) return console.log("no subgroups: nothing to compile");
-  equal(typeof await subgroupDirective({ device, features }), "string");
+  const found = await usableSubgroups({ device, features });
+  equal(typeof found?.directive, "string");
+  ok(found!.size >= 4 && Number.isInteger(Math.log2(found!.size)), `${found!.size} lanes`);
 });

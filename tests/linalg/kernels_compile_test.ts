@@ -18,12 +18,15 @@ interface Kernel {
   readonly parts: readonly string[];
   readonly entryPoint: string;
   readonly constants?: Readonly<Record<string, number>>;
+  /** Workgroup memory beyond what every device has. */
+  readonly needsMemory?: boolean;
 }
 
 const state = "padded/state.wgsl";
 const tile = "padded/tile_product.wgsl";
 const TREE = "reduce/tree.wgsl";
 const SUBGROUPS = "reduce/subgroups.wgsl";
+const IN_SUBGROUP = "small_inverse/in_one_subgroup.wgsl";
 
 const MATMUL_FLAGS: Record<string, number>[] = [
   {},
@@ -78,6 +81,12 @@ const KERNELS: readonly Kernel[] = [
     entryPoint: "small_inverse",
     constants: { BLOCKS },
   })),
+  ...[4, 8, 12, 16].map((BLOCKS) => ({
+    parts: [state, "probe/signs.wgsl", IN_SUBGROUP],
+    entryPoint: "small_inverse",
+    constants: { BLOCKS },
+    needsMemory: BLOCKS > 8,
+  })),
   ...reducing(["probe/judge_inverse.wgsl"], "judge_inverse"),
   ...reducing(["probe/judge_orthogonality.wgsl"], "judge_orthogonality"),
   ...reducing(["probe/exact_residual.wgsl"], "square_rows", "exact_residual"),
@@ -107,14 +116,18 @@ interface Compilation {
   readonly entryPoint: string;
   readonly constants: Record<string, number>;
   readonly usesSubgroups: boolean;
+  readonly needsMemory: boolean;
 }
 
-const compilations: Compilation[] = KERNELS.map(({ parts, entryPoint, constants = {} }) => ({
+const compilations: Compilation[] = KERNELS.map((
+  { parts, entryPoint, constants = {}, needsMemory = false },
+) => ({
   name: `${parts.at(0)} ${parts.at(-1)} ${entryPoint} ${JSON.stringify(constants)}`,
   code: parts.map((part) => readFileSync(new URL(part, SOURCES), "utf8")).join(""),
   entryPoint,
   constants: { ...constants },
-  usesSubgroups: parts.includes(SUBGROUPS),
+  usesSubgroups: parts.includes(SUBGROUPS) || parts.includes(IN_SUBGROUP),
+  needsMemory,
 }));
 
 interface Trial {
@@ -134,15 +147,23 @@ interface Verdict {
  * alone.
  */
 async function compileAll({ all, directive }: Trial): Promise<Verdict> {
-  const adapter = await navigator.gpu.requestAdapter();
-  if (adapter === null) return { complaints: ["no adapter"], hasSubgroups: false };
+  // An adapter gives one device.
+  const opened = async (name?: "maxComputeWorkgroupStorageSize") => {
+    const adapter = await navigator.gpu.requestAdapter();
+    const requiredLimits: Record<string, number> = name ? { [name]: adapter!.limits[name] } : {};
+    const requiredFeatures = ["subgroups" as GPUFeatureName];
+    return await adapter?.requestDevice({ requiredFeatures, requiredLimits })
+      .catch(() => adapter.requestDevice({ requiredLimits }));
+  };
   // Default limits: the base path must do with them.
-  const device = await adapter.requestDevice({ requiredFeatures: ["subgroups" as GPUFeatureName] })
-    .catch(() => adapter.requestDevice());
-  const hasSubgroups = device.features.has("subgroups");
+  const base = await opened(), roomy = await opened("maxComputeWorkgroupStorageSize");
+  if (!base || !roomy) return { complaints: ["no adapter"], hasSubgroups: false };
+  const hasSubgroups = base.features.has("subgroups");
   const complaints: string[] = [];
-  for (const { name, code, entryPoint, constants, usesSubgroups } of all) {
+  for (const { name, code, entryPoint, constants, usesSubgroups, needsMemory } of all) {
     if (usesSubgroups && !hasSubgroups) continue;
+    if (needsMemory && roomy.limits.maxComputeWorkgroupStorageSize < 2 ** 15) continue; // nor does the engine choose it
+    const device = needsMemory ? roomy : base;
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ code: usesSubgroups ? directive + code : code });
     const info = await module.getCompilationInfo();
@@ -151,7 +172,8 @@ async function compileAll({ all, directive }: Trial): Promise<Verdict> {
     const error = await device.popErrorScope();
     if (error !== null) complaints.push(`${name}: ${error.message}`);
   }
-  device.destroy();
+  base.destroy();
+  roomy.destroy();
   return { complaints, hasSubgroups };
 }
 

@@ -1,21 +1,25 @@
 /**
- * The tests of the WebGPU linear algebra once more, with reductions in the form that the adapter's
- * class does not choose: by subgroups on software, by barriers alone on most cards.
+ * The tests of the WebGPU linear algebra once more, in the forms that the adapter's class does not choose: reductions by
+ * subgroups and small inverses by workgroups on software, reductions by barriers alone and small inverses by subgroups on most
+ * cards.
  */
 import { strictEqual as equal } from "node:assert/strict";
 import { probeAdapter, TUNINGS } from "@/engine/mod.ts";
 import { gpuTest, tuneTests } from "../support/gpu.ts";
 
 const adapter = await probeAdapter();
-const subgroups = adapter !== null && !TUNINGS[adapter.class].subgroups;
-tuneTests({ subgroups });
+const chosen = adapter && TUNINGS[adapter.class];
+const subgroups = chosen !== null && !chosen.subgroups;
+const smallInverseInSubgroup = chosen !== null && !chosen.smallInverseInSubgroup;
+tuneTests({ subgroups, smallInverseInSubgroup });
 
-gpuTest("reductions are in the form that the adapter's class does not choose", (engine) => {
+gpuTest("kernels are in the forms that the adapter's class does not choose", (engine) => {
   if (!engine.facts.features.includes("subgroups")) {
-    console.log("no subgroups: reductions by barriers are tested twice");
+    console.log("no subgroups: kernels without them are tested twice");
     return;
   }
   equal(engine.tuning.subgroups, subgroups);
+  equal(engine.tuning.smallInverseInSubgroup, smallInverseInSubgroup);
 });
 
 await import("./webgpu_test.ts");

@@ -25,7 +25,7 @@ import { openDevice, type OpenedDevice } from "./device.ts";
 import { Pipelines } from "./kernel.ts";
 import { DispatchResources, Recording } from "./recording.ts";
 import { StagingRing } from "./staging.ts";
-import { subgroupDirective } from "./subgroups.ts";
+import { usableSubgroups } from "./subgroups.ts";
 import { TensorBackend } from "./tensors.ts";
 import { type Tuning, TUNINGS } from "./tuning.ts";
 
@@ -37,6 +37,9 @@ const IDLE_BYTES = 256 * 2 ** 20;
  * by name.
  */
 const PRIORITY = 3;
+
+/** What an inverse in one subgroup takes: lanes, and workgroup memory for 120 tiles of 8 × 8. */
+const SMALL_INVERSE_LANES = 8, SMALL_INVERSE_BYTES = 120 * 64 * 4;
 
 export interface WebGpuEngineOptions {
   readonly float64: Float64;
@@ -63,8 +66,15 @@ export function engineOfBackend(backend: unknown): WebGpuEngine {
 export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<WebGpuEngine> {
   const opened = await openDevice();
   const wanted = { ...TUNINGS[opened.adapter.class], ...options.tuning };
-  const subgroups = wanted.subgroups ? await subgroupDirective(opened) : null;
-  const tuning = { ...wanted, subgroups: subgroups !== null };
+  const areWanted = wanted.subgroups || wanted.smallInverseInSubgroup;
+  const subgroups = areWanted ? await usableSubgroups(opened) : null;
+  const tuning = {
+    ...wanted,
+    subgroups: wanted.subgroups && subgroups !== null,
+    smallInverseInSubgroup: wanted.smallInverseInSubgroup && subgroups !== null &&
+      subgroups.size >= SMALL_INVERSE_LANES &&
+      opened.limits.maxComputeWorkgroupStorageSize >= SMALL_INVERSE_BYTES,
+  };
   const backend = new TensorBackend(opened.device, opened.adapterInfo);
   // Kernels are registered for the backend's name, so ours takes the place of TensorFlow.js's.
   if (findBackendFactory("webgpu") !== null) removeBackend("webgpu");
@@ -79,7 +89,7 @@ export async function openWebGpuEngine(options: WebGpuEngineOptions): Promise<We
     backend,
     options,
     tuning,
-    new Pipelines(opened.device, subgroups),
+    new Pipelines(opened.device, tuning.subgroups, subgroups?.directive),
   );
   engines.set(backend, engine);
   return engine;

@@ -15,8 +15,10 @@ export interface KernelDefinition {
   readonly label: string;
   /** WGSL; parts that share declarations are joined before. */
   readonly source: string;
-  /** Takes its place on a device that was opened with subgroups. */
+  /** Takes its place where reductions go by subgroups. */
   readonly subgroupSource?: string;
+  /** Whether `source` itself uses subgroups: for devices alone that have them. */
+  readonly needsSubgroups?: boolean;
   readonly entryPoint: string;
   /** Values of the source's `override` declarations. */
   readonly constants?: Readonly<Record<string, number>>;
@@ -47,8 +49,15 @@ export interface CompiledKernel {
 export class Pipelines {
   readonly #compiled = new Map<Kernel, CompiledKernel>();
 
-  /** @param subgroups the line before sources that use subgroups; null: they are not used. */
-  constructor(readonly device: GPUDevice, private readonly subgroups: string | null) {}
+  /**
+   * @param reducesBySubgroups whether kernels are taken in that form.
+   * @param directive the line before sources that use subgroups.
+   */
+  constructor(
+    readonly device: GPUDevice,
+    private readonly reducesBySubgroups: boolean,
+    private readonly directive = "",
+  ) {}
 
   of(kernel: Kernel): CompiledKernel {
     let compiled = this.#compiled.get(kernel);
@@ -86,8 +95,9 @@ export class Pipelines {
     return { id: this.#compiled.size, pipeline, layout };
   }
 
-  #sourceOf({ source, subgroupSource }: Kernel): string {
-    if (this.subgroups === null || subgroupSource === undefined) return source;
-    return this.subgroups + subgroupSource;
+  #sourceOf({ source, subgroupSource, needsSubgroups = false }: Kernel): string {
+    if (needsSubgroups) return this.directive + source;
+    if (!this.reducesBySubgroups || subgroupSource === undefined) return source;
+    return this.directive + subgroupSource;
   }
 }

@@ -13,29 +13,36 @@ import type { OpenedDevice } from "./device.ts";
 
 const LANES = 64; // of a workgroup that reduces
 
-/** Each lane says whether its subgroup is where it is taken to be. */
+/** Each lane tells the size of its subgroup, or 0 where that is not where it is taken to be. */
 const source = `
-@group(0) @binding(0) var<storage, read_write> agrees: array<u32>;
+@group(0) @binding(0) var<storage, read_write> sizes: array<u32>;
 
 @compute @workgroup_size(${LANES})
 fn subgroups(@builtin(local_invocation_index) lane: u32) {
   let size = subgroupAdd(1u);
   let place = subgroupExclusiveAdd(1u);
   let first = subgroupMin(lane);
-  agrees[lane] = u32(lane == first + place && first % size == 0 && ${LANES}u % size == 0);
+  sizes[lane] = select(0u, size, lane == first + place && first % size == 0 && ${LANES}u % size == 0);
 }`;
 
-/**
- * @returns the line to put before a source that uses subgroups (it may be empty), or null where
- *   they are missing or are not as the kernels need them.
- */
-export async function subgroupDirective(
+/** How a device's subgroups are used. */
+export interface Subgroups {
+  /** The line to put before a source that uses them; it may be empty. */
+  readonly directive: string;
+  /** Lanes in each. */
+  readonly size: number;
+}
+
+/** @returns null where they are missing or are not as the kernels need them. */
+export async function usableSubgroups(
   { device, features }: Pick<OpenedDevice, "device" | "features">,
-): Promise<string | null> {
+): Promise<Subgroups | null> {
   if (!features.includes("subgroups")) return null;
   for (const directive of ["enable subgroups;\n", ""]) {
     const pipeline = await compiled(device, directive + source);
-    if (pipeline !== null) return await allAgree(device, pipeline) ? directive : null;
+    if (pipeline === null) continue;
+    const size = await sizeAgreedOn(device, pipeline);
+    return size > 0 ? { directive, size } : null;
   }
   return null;
 }
@@ -51,9 +58,10 @@ async function compiled(device: GPUDevice, code: string): Promise<GPUComputePipe
   return await device.popErrorScope() === null ? pipeline : null;
 }
 
-async function allAgree(device: GPUDevice, pipeline: GPUComputePipeline): Promise<boolean> {
+/** @returns 0 where the lanes do not agree. */
+async function sizeAgreedOn(device: GPUDevice, pipeline: GPUComputePipeline): Promise<number> {
   const size = 4 * LANES;
-  const agrees = device.createBuffer({
+  const sizes = device.createBuffer({
     size,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
   });
@@ -68,16 +76,16 @@ async function allAgree(device: GPUDevice, pipeline: GPUComputePipeline): Promis
     0,
     device.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
-      entries: [{ binding: 0, resource: { buffer: agrees } }],
+      entries: [{ binding: 0, resource: { buffer: sizes } }],
     }),
   );
   pass.dispatchWorkgroups(1);
   pass.end();
-  encoder.copyBufferToBuffer(agrees, 0, onHost, 0, size);
+  encoder.copyBufferToBuffer(sizes, 0, onHost, 0, size);
   device.queue.submit([encoder.finish()]);
   await onHost.mapAsync(GPUMapMode.READ);
-  const isSo = new Uint32Array(onHost.getMappedRange()).every((each) => each === 1);
+  const [first, ...others] = new Uint32Array(onHost.getMappedRange().slice(0));
   onHost.destroy();
-  agrees.destroy();
-  return isSo;
+  sizes.destroy();
+  return others.every((size) => size === first) ? first : 0;
 }

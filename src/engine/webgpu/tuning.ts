@@ -24,6 +24,8 @@ export interface Tuning {
   readonly tilesInFlight: number;
   /** Most invocations of the workgroup that diagonalizes a small matrix or a pivot. */
   readonly jacobiLanes: number;
+  /** Inverses up to 128 by eight lanes of one subgroup, instead of by a workgroup's blocks. */
+  readonly smallInverseInSubgroup: boolean;
   /** Block Jacobi takes blocks of 16 rows up to this side, and of 32 above. */
   readonly narrowBlocksUpTo: number;
 }
@@ -35,6 +37,7 @@ const CAUTIOUS: Tuning = {
   tile128Above: 256,
   tilesInFlight: 256,
   jacobiLanes: 128,
+  smallInverseInSubgroup: false,
   narrowBlocksUpTo: 256,
 };
 
@@ -55,6 +58,7 @@ export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
     tile128Above: 1024,
     tilesInFlight: 256,
     jacobiLanes: 256,
+    smallInverseInSubgroup: false,
     narrowBlocksUpTo: 64,
   },
   /** ESTIMATE, for some 100 compute units with subgroups of 32 or 64: as nvidia, which is as wide. */
@@ -64,6 +68,7 @@ export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
     tile128Above: 1024,
     tilesInFlight: 256,
     jacobiLanes: 256,
+    smallInverseInSubgroup: false,
     narrowBlocksUpTo: 64,
   },
   /**
@@ -77,6 +82,7 @@ export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
     tile128Above: 512,
     tilesInFlight: 64,
     jacobiLanes: 128,
+    smallInverseInSubgroup: false,
     narrowBlocksUpTo: 256,
   },
   /** ESTIMATE, for 8 to 40 cores with subgroups of 32. */
@@ -86,6 +92,7 @@ export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
     tile128Above: 512,
     tilesInFlight: 128,
     jacobiLanes: 128,
+    smallInverseInSubgroup: false,
     narrowBlocksUpTo: 256,
   },
   /**
@@ -94,9 +101,10 @@ export const TUNINGS: Readonly<Record<AdapterClass, Tuning>> = {
    * - subgroups: of 8 lanes, and no faster: eigh 64 × 64 652 against 633, inverse 512 43 against 44.
    * - tile64Above: eigh 128 92 at 32, 94 at 128. tile128Above: inverse 512 42 at 256 and at 512.
    * - jacobiLanes: eigh 16 × 64 149 with 64, 155 with 128, 168 with 256; eigh 512 2686, 2795, 2852.
+   * - smallInverseInSubgroup: a 128 among 64 0.32 of a core's ms, with pivots of another 0.44; by blocks 0.79 and 1.22.
    * - narrowBlocksUpTo: eigh 256 369 with blocks of 32 (6 sweeps), 399 with blocks of 16 (7).
    */
-  software: { ...CAUTIOUS, narrowBlocksUpTo: 128 },
+  software: { ...CAUTIOUS, smallInverseInSubgroup: true, narrowBlocksUpTo: 128 },
   unknown: CAUTIOUS,
 };
 

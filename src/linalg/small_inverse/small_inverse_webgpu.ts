@@ -1,6 +1,6 @@
 /**
  * Inverses of small symmetric positive definite matrices on WebGPU: one dispatch for a whole batch,
- * a workgroup a matrix (small_inverse.wgsl).
+ * a workgroup a matrix (small_inverse.wgsl), or a subgroup (in_one_subgroup.wgsl).
  *
  * Sources are copied into one buffer and results out of one: a copy costs less than a dispatch, and
  * a batch of many callers' matrices has many of both.
@@ -13,19 +13,23 @@ import type { FactorMember } from "../cholesky_inverse/cholesky_inverse_webgpu.t
 import { runs, type SizeClass, stateSource } from "../padded/padded_webgpu.ts";
 import { STATE_WORDS } from "../padded/state_webgpu.ts";
 import signs from "../probe/signs.wgsl" with { type: "text" };
-import source from "./small_inverse.wgsl" with { type: "text" };
+import oneSubgroup from "./in_one_subgroup.wgsl" with { type: "text" };
+import workgroup from "./small_inverse.wgsl" with { type: "text" };
 
 /** Blocks of the kernel along the sides it is compiled for. */
 const STEP = 32, BLOCK = 8, LARGEST = 128;
 
-const kernels = new Map<number, Kernel>();
+/** By side, in each form. */
+const inWorkgroup = new Map<number, Kernel>(), inSubgroup = new Map<number, Kernel>();
 
-function kernelOf(side: number): Kernel {
+function kernelOf(side: number, needsSubgroups: boolean): Kernel {
+  const kernels = needsSubgroups ? inSubgroup : inWorkgroup;
   let kernel = kernels.get(side);
   if (kernel === undefined) {
     kernel = defineKernel({
       label: "linalg.small-inverse",
-      source: stateSource + signs + source,
+      source: stateSource + signs + (needsSubgroups ? oneSubgroup : workgroup),
+      needsSubgroups,
       entryPoint: "small_inverse",
       constants: { BLOCKS: side / BLOCK },
       bindings: ["read", "read", "read", "read-write", "read-write"],
@@ -97,7 +101,7 @@ export function smallInverse(
   for (const { member: { shift, index }, first, length } of stretches) {
     if (typeof shift !== "number") copy(engine.bufferOf(shift), index, buffers[2], first, length);
   }
-  recording.dispatch(kernelOf(side), {
+  recording.dispatch(kernelOf(side, engine.tuning.smallInverseInSubgroup), {
     buffers: [...buffers, engine.bufferOf(states)],
     workgroups: [members.length],
   });
