@@ -5,7 +5,13 @@
  *
  * @module
  */
-import type { Scalar, Tensor, Tensor2D, Tensor3D } from "@tensorflow/tfjs-core";
+import {
+  type Scalar,
+  type Tensor,
+  tensor,
+  type Tensor2D,
+  type Tensor3D,
+} from "@tensorflow/tfjs-core";
 import type { CpuEngine, Float64 } from "@/engine/mod.ts";
 import { type Crew, crewOf, type Operation, type Solutions } from "./crew/mod.ts";
 import type {
@@ -30,8 +36,14 @@ export class CpuLinearAlgebra implements LinearAlgebra {
   readonly float64: Float64;
   readonly #crew: Crew;
 
-  constructor(private readonly engine: CpuEngine, { verifyFully }: WorkOptions) {
+  readonly #keepsNothing: boolean;
+
+  constructor(
+    private readonly engine: CpuEngine,
+    { verifyFully, keepsNothing = false }: WorkOptions,
+  ) {
     this.verifyFully = verifyFully;
+    this.#keepsNothing = keepsNothing;
     this.float64 = engine.float64;
     this.#crew = crewOf(engine);
   }
@@ -107,7 +119,9 @@ export class CpuLinearAlgebra implements LinearAlgebra {
 
   /** A single result becomes the tensor's memory. */
   #tensorOf(results: readonly Float32Array<ArrayBuffer>[], shape: readonly number[]): Tensor {
-    return this.engine.adopt(joined(results), [...shape]);
+    const values = joined(results);
+    // a slice that is kept would be a view of memory that has gone elsewhere
+    return this.#keepsNothing ? this.engine.adopt(values, [...shape]) : tensor(values, [...shape]);
   }
 }
 

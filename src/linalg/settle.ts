@@ -35,6 +35,8 @@ export interface Settled<K> {
 export interface SettleOptions {
   /** Compute residuals exactly (n³) instead of estimating them (n²). */
   readonly verifyFully?: boolean;
+  /** Whether no tensor that the work makes outlives it: memory of what is read may then be handed on uncopied. */
+  readonly keepsNothing?: boolean;
   /** Aborted: what the work has not asked yet is refused, and with it the work. */
   readonly signal?: AbortSignal;
 }

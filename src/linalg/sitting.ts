@@ -14,6 +14,8 @@ export interface WorkOptions {
   /** Problems to solve in float64 on the host, by the keys that {@linkcode Sitting.judge} gave them. */
   readonly rescued: ReadonlySet<string>;
   readonly verifyFully: boolean;
+  /** As in settle.ts. */
+  readonly keepsNothing?: boolean;
 }
 
 export interface Sitting {

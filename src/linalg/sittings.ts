@@ -20,6 +20,7 @@ import type { Outcome, Settled, SettleOptions } from "./settle.ts";
 interface Piece {
   readonly work: (linalg: LinearAlgebra) => Promise<Outcome<unknown>>;
   readonly verifyFully: boolean;
+  readonly keepsNothing: boolean;
   readonly signal?: AbortSignal;
   /** Keys of what missed its bound, and is solved in float64. */
   readonly rescued: Set<string>;
@@ -45,12 +46,13 @@ export class Sittings {
 
   settle<K>(
     work: (linalg: LinearAlgebra) => Promise<Outcome<K>>,
-    { verifyFully = false, signal }: SettleOptions = {},
+    { verifyFully = false, keepsNothing = false, signal }: SettleOptions = {},
   ): Promise<Settled<K>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({
         work,
         verifyFully,
+        keepsNothing,
         signal,
         rescued: new Set(),
         cameAt: performance.now(),

@@ -168,7 +168,7 @@ async function attempt<L>(
         };
         return { read, keep: () => planned };
       },
-      { verifyFully, signal },
+      { verifyFully, keepsNothing: true, signal },
     );
     const { layers: planned, numbers, lists, finish } = plan();
     const layerAnswers = [...planned].map(([name, { outcome, slots }]) => {

@@ -49,7 +49,7 @@ export class CpuEngine implements Engine {
     return Promise.resolve(arrays);
   }
 
-  /** A tensor of values that nobody else holds on to, so that {@linkcode take} may hand them on. */
+  /** A tensor of values that nobody else will read, by a view of it neither, so that {@linkcode take} may hand them on. */
   adopt(values: Float32Array<ArrayBuffer>, shape: number[]): Tensor {
     adopted.add(values.buffer);
     return tensor(values, shape);
