@@ -21,7 +21,7 @@ import { type Priority, WaitingLine } from "./waiting_line.ts";
  */
 const MOST_IN_WORK = 64;
 const MOST_BYTES_IN_WORK = 4 * 2 ** 20;
-const MOST_MS_IN_WORK = 50;
+const MOST_MS_IN_WORK = 64;
 
 /** A caller with a key may hold so many times the places that are left: another always finds some. */
 const SHARE_OF_FREE = 3;

@@ -13,6 +13,9 @@ import type { Turn } from "./turns.ts";
 /** The longest that work waits for company, and only right after a turn that had some. */
 export const GATHER_MS = 2;
 
+/** How long a turn of work may take that is done lane by lane: who comes meanwhile waits for its end. */
+export const LANES_MS = 16;
+
 interface Waiting {
   readonly isSociable: boolean;
   run(): Promise<unknown>;
@@ -29,9 +32,16 @@ export class DeviceTurns {
   /** Pieces of work a turn: more would make the first wait for the last, and gain little. */
   static mostTogether = 128;
 
+  /**
+   * Pieces that are done at a time, each for itself, as on the cores of a processor; undefined where a device takes all at once.
+   * Long pieces then come in as many as there are lanes, as a turn of one more would have all of them wait for the odd one.
+   */
+  lanes: number | undefined;
+
   readonly #waiting: Waiting[] = [];
   #isTaken = false;
   #lastWorks = 1;
+  #lastMs = 0;
   #lastEnd = -Infinity;
   #company = Promise.withResolvers<void>();
 
@@ -57,12 +67,13 @@ export class DeviceTurns {
     await eventLoopTurn(); // whoever comes in the same breath
     while (this.#waiting.length > 0) {
       await this.#gather();
-      const works = this.#waiting.splice(0, Math.max(1, this.#sociable()));
+      const works = this.#waiting.splice(0, Math.max(1, Math.min(this.#sociable(), this.#most())));
       const begun = performance.now();
       await Promise.all(works.map(({ run }) => run()));
       this.#lastEnd = performance.now();
       this.#lastWorks = works.length;
-      this.onTurn({ works: works.length, milliseconds: this.#lastEnd - begun });
+      this.#lastMs = this.#lastEnd - begun;
+      this.onTurn({ works: works.length, milliseconds: this.#lastMs });
       await eventLoopTurn(); // messages that came meanwhile
     }
     this.#isTaken = false;
@@ -72,6 +83,13 @@ export class DeviceTurns {
   #sociable(): number {
     const end = this.#waiting.findIndex(({ isSociable }) => !isSociable);
     return Math.min(end < 0 ? this.#waiting.length : end, DeviceTurns.mostTogether);
+  }
+
+  /** Pieces a turn, by how long those of the last took: whole rounds of all lanes. */
+  #most(): number {
+    if (this.lanes === undefined) return Infinity;
+    const roundMs = this.#lastMs / Math.ceil(this.#lastWorks / this.lanes);
+    return this.lanes * Math.max(1, Math.floor(LANES_MS / roundMs));
   }
 
   /** Waits for the company of the last turn, for as long as is stated above. */

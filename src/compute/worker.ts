@@ -89,6 +89,7 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
   giveWay();
   try {
     engine = await openEngine(settings);
+    if (engine.kind === "cpu") device.lanes = navigator.hardwareConcurrency;
     stopHelpers = await startHelpers(engine);
     if (store) {
       host = new SessionHost({

@@ -4,7 +4,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { DeviceTurns, GATHER_MS } from "../../src/compute/device_turns.ts";
+import { DeviceTurns, GATHER_MS, LANES_MS } from "../../src/compute/device_turns.ts";
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -82,4 +82,28 @@ Deno.test("after a turn with company the next waits for company, after rest it d
     return Promise.resolve();
   });
   ok(waited < GATHER_MS, `${waited} ms for nobody`);
+});
+
+Deno.test("long work that is done lane by lane comes in whole rounds", async () => {
+  const { turns, sizes } = noted();
+  turns.lanes = 2;
+  const take = (works: number, ms: number) =>
+    Promise.all(Array.from({ length: works }, () => turns.together(() => pause(ms))));
+  await take(2, LANES_MS + 4);
+  await take(5, LANES_MS + 4);
+  await pause(1);
+  deepEqual(sizes, [2, 2, 2, 1]);
+});
+
+Deno.test("short work, and work of a device that takes all at once, shares one turn", async () => {
+  for (const [lanes, ms] of [[2, 0], [undefined, LANES_MS + 4]]) {
+    const { turns, sizes } = noted();
+    turns.lanes = lanes;
+    const take = (works: number) =>
+      Promise.all(Array.from({ length: works }, () => turns.together(() => pause(ms!))));
+    await take(2);
+    await take(7);
+    await pause(1);
+    deepEqual(sizes, [2, 7]);
+  }
 });
