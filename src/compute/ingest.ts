@@ -33,6 +33,20 @@ export interface SymmetricInput {
   readonly tolerances: number[];
 }
 
+/** Memory that inputs were unpacked into, for a call to give back when it is answered. */
+export class Unpacked {
+  readonly #arrays: Float32Array<ArrayBuffer>[] = [];
+
+  keep(array: Float32Array<ArrayBuffer>): void {
+    this.#arrays.push(array);
+  }
+
+  /** Nobody may read them any more. */
+  free(): void {
+    for (const { buffer } of this.#arrays.splice(0)) buffer.transfer(0);
+  }
+}
+
 /** Refuses NaN and infinity. @throws CurvdError `not-finite` with the first bad index. */
 export function expectFinite({ data, shape }: WireTensor, { layer, tensor }: Place): void {
   const at = firstNonFinite(data);
@@ -58,10 +72,15 @@ export function uploadSymmetric({ data, shape }: SymmetricInput): Tensor3D {
 /**
  * Unpacks, checks and symmetrizes `[d, d]`, `[d(d+1)/2]` or `[b, d, d]`.
  *
+ * @param unpacked is told of memory that a triangle took.
  * @throws CurvdError `not-finite`; `invalid-tensor` where it is not square, or further from symmetric than the dtype it
  *   came in explains: `‖M − Mᵀ‖_F > 4u√d·‖M‖_F`.
  */
-export function ingestSymmetric(wire: WireTensor, place: Place): SymmetricInput {
+export function ingestSymmetric(
+  wire: WireTensor,
+  place: Place,
+  unpacked?: Unpacked,
+): SymmetricInput {
   const { shape, dtype } = wire;
   const data = wire.data as Float32Array<ArrayBuffer>;
   const u = UNIT_ROUNDOFF[dtype];
@@ -77,6 +96,7 @@ export function ingestSymmetric(wire: WireTensor, place: Place): SymmetricInput 
       throw notSquare(shape, place);
     }
     const full = unpackSymmetric(data, d);
+    unpacked?.keep(full);
     return { data: full, shape: [1, d, d], tolerances: [tau(u, d, normOf(full))] };
   }
   const d = shape.at(-1)!;

@@ -9,6 +9,7 @@ import {
   expectMask,
   ingestSymmetric,
   type SymmetricInput,
+  Unpacked,
 } from "../../src/compute/ingest.ts";
 import { ids, wire } from "../support/calls.ts";
 import { gramMatrix } from "../support/matrices.ts";
@@ -133,4 +134,14 @@ Deno.test("a mask holds 0 and 1, and is counted", () => {
     "invalid-tensor",
   );
   deepEqual([facts.index, facts.value], [[1, 0], 0.5]);
+});
+
+Deno.test("memory that triangles were unpacked into is freed together, what came whole is not", () => {
+  const full = gramMatrix(5, 1), unpacked = new Unpacked();
+  const triangle = wire([15], packSymmetric(full, 5)), whole = wire([5, 5], full);
+  const [opened, same] = [triangle, whole].map((each) => ingestSymmetric(each, PLACE, unpacked));
+  unpacked.free();
+  unpacked.free(); // twice does no harm
+  equal(opened.data.buffer.detached, true);
+  deepEqual([triangle.data.length, same.data.length], [15, 25]);
 });

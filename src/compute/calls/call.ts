@@ -17,6 +17,7 @@ import {
   type Report,
   settle,
 } from "@/linalg/mod.ts";
+import { Unpacked } from "../ingest.ts";
 import { type Document, firstNonFinite, tensorOf, type WireTensor } from "@/wire/mod.ts";
 
 /** What a layer answers, before it is read. */
@@ -93,9 +94,10 @@ export async function answerLayers<R, L>(
   engine: Engine,
   requested: Readonly<Record<string, R>>,
   { on_error, verify, signal }: CallParameters,
-  prepare: (layer: R, name: string) => L,
+  prepare: (layer: R, name: string, unpacked: Unpacked) => L,
   work: Work<L>,
 ): Promise<Answered> {
+  const unpacked = new Unpacked();
   const failed = new Map<string, CurvdError>();
   const layers = new Map<string, L>();
   const skipping = (error: unknown): void => {
@@ -105,25 +107,29 @@ export async function answerLayers<R, L>(
     failed.set(layer, cause);
     layers.delete(layer);
   };
-  for (const [name, layer] of Object.entries(requested)) {
-    try {
-      layers.set(name, await naming(name, () => prepare(layer, name)));
-    } catch (error) {
-      skipping(error);
+  try {
+    for (const [name, layer] of Object.entries(requested)) {
+      try {
+        layers.set(name, await naming(name, () => prepare(layer, name, unpacked)));
+      } catch (error) {
+        skipping(error);
+      }
     }
-  }
-  for (;;) {
-    try {
-      const answered = await attempt(engine, layers, work, {
-        verifyFully: verify === "full",
-        signal,
-      });
-      for (const [name, error] of failed) answered.layers[name] = { error: problemOf(error) };
-      answered.warnings.push(...[...failed.keys()].map((name) => `layer "${name}" was skipped`));
-      return answered;
-    } catch (error) {
-      skipping(error);
+    for (;;) {
+      try {
+        const answered = await attempt(engine, layers, work, {
+          verifyFully: verify === "full",
+          signal,
+        });
+        for (const [name, error] of failed) answered.layers[name] = { error: problemOf(error) };
+        answered.warnings.push(...[...failed.keys()].map((name) => `layer "${name}" was skipped`));
+        return answered;
+      } catch (error) {
+        skipping(error);
+      }
     }
+  } finally {
+    unpacked.free(); // all work on it is at rest
   }
 }
 

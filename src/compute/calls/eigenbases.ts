@@ -12,6 +12,7 @@ import {
   expectFinite,
   ingestSymmetric,
   type SymmetricInput,
+  type Unpacked,
   upload,
   uploadSymmetric,
 } from "../ingest.ts";
@@ -63,12 +64,16 @@ export async function eigenbases(
   );
 }
 
-function prepare(layer: EigenbasesRequest["layers"][string], name: string): Inputs {
+function prepare(
+  layer: EigenbasesRequest["layers"][string],
+  name: string,
+  unpacked: Unpacked,
+): Inputs {
   const inputs: Inputs = {};
   for (const factor of FACTORS) {
     const wire = layer[factor];
     if (!isTensor(wire)) continue;
-    const matrix = ingestSymmetric(wire, { layer: name, tensor: factor });
+    const matrix = ingestSymmetric(wire, { layer: name, tensor: factor }, unpacked);
     const tensor = `Q_${factor}` as const;
     const last = layer[tensor];
     if (last) {

@@ -25,7 +25,7 @@ export async function factors(
       engine,
       request.layers,
       { ...request, signal },
-      prepareLayer,
+      (layer, name) => prepareLayer(layer, name),
       eachLayer((prepared) => {
         const { gradientScale, fisher, examples } = prepared.batch!;
         return Promise.resolve({

@@ -22,7 +22,7 @@ export async function inverseRoots(
       engine,
       request.layers,
       { ...request, signal },
-      ({ M }, name) => ingestSymmetric(M, { layer: name, tensor: "M" }),
+      ({ M }, name, unpacked) => ingestSymmetric(M, { layer: name, tensor: "M" }, unpacked),
       eachLayer(async (input, name, linalg) => {
         const matrix = uploadSymmetric(input);
         const results = await linalg.inverseRoot(

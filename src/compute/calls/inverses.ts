@@ -19,6 +19,7 @@ import {
   expectFinite,
   ingestSymmetric,
   type SymmetricInput,
+  type Unpacked,
   upload,
   uploadSymmetric,
 } from "../ingest.ts";
@@ -136,12 +137,16 @@ async function ofEmbedding(
   };
 }
 
-function prepare(layer: InversesRequest["layers"][string], name: string): Factors {
+function prepare(
+  layer: InversesRequest["layers"][string],
+  name: string,
+  unpacked: Unpacked,
+): Factors {
   const { A, A_diagonal, G } = layer;
   if (A_diagonal) expectFinite(A_diagonal, { layer: name, tensor: "A_diagonal" });
   return {
-    ...(A ? { A: ingestSymmetric(A, { layer: name, tensor: "A" }) } : {}),
+    ...(A ? { A: ingestSymmetric(A, { layer: name, tensor: "A" }, unpacked) } : {}),
     ...(A_diagonal ? { diagonal: A_diagonal } : {}),
-    ...(G ? { G: ingestSymmetric(G, { layer: name, tensor: "G" }) } : {}),
+    ...(G ? { G: ingestSymmetric(G, { layer: name, tensor: "G" }, unpacked) } : {}),
   };
 }

@@ -21,7 +21,7 @@ export async function scalings(
       engine,
       request.layers,
       { ...request, signal },
-      prepareLayer,
+      (layer, name) => prepareLayer(layer, name),
       eachLayer((prepared) => {
         const { examples, gradientScale, fisher } = prepared.batch!;
         const samples = prepared.layer.samples(uploadStatistics(prepared)) as Samples;

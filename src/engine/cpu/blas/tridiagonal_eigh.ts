@@ -57,14 +57,22 @@ export function tridiagonalEigh(
   const { scratch } = options;
   return scratch.lend(
     1 + 4 * d + d * d,
-    (work) => scratch.lend(d * d, (reflectors) => solve(a, d, { work, reflectors }, options)),
+    (work) =>
+      scratch.lend(
+        d * d,
+        (reflectors) =>
+          scratch.lend(
+            entriesOfBlocks(d, WIDTH[options.threads]),
+            (panels) => solve(a, d, { work, reflectors, panels }, options),
+          ),
+      ),
   );
 }
 
 async function solve(
   a: Values,
   d: number,
-  { work, reflectors }: { work: Values; reflectors: Values },
+  { work, reflectors, panels: memory }: { work: Values; reflectors: Values; panels: Values },
   { symbols, threads, cores, lane }: TridiagonalEighOptions,
 ): Promise<Values | null> {
   const sytrd = lane === "here" ? symbols.ssytrd_now : symbols.ssytrd_;
@@ -89,7 +97,7 @@ async function solve(
     info,
   );
   if (threads === "all") await conquered; // two calls with all threads each would starve each other
-  const blocks = compactBlocks({ reflectors, tau, d, width: WIDTH[threads], symbols });
+  const blocks = compactBlocks({ reflectors, tau, d, width: WIDTH[threads], symbols, memory });
   await conquered;
   if (info[0] !== 0) return null;
 
@@ -110,33 +118,48 @@ interface CompactBlock {
   readonly inverse: Values;
 }
 
+/** Entries of the `V` of all blocks. */
+function entriesOfBlocks(d: number, width: number): number {
+  let entries = 0;
+  for (let start = 0; start < d - 1; start += width) {
+    const rows = Math.min(start + width, d - 1);
+    entries += (rows - start) * rows;
+  }
+  return entries;
+}
+
 /** In the order in which they are applied: the last reflectors act last. */
 function compactBlocks(
-  { reflectors, tau, d, width, symbols }: {
+  { reflectors, tau, d, width, symbols, memory }: {
     reflectors: Values;
     tau: Values;
     d: number;
     width: number;
     symbols: BlasLibrary["symbols"];
+    /** Takes the `V` of all. */
+    memory: Values;
   },
 ): CompactBlock[] {
   const blocks: CompactBlock[] = [];
+  let end = 0;
   for (let start = 0; start < d - 1; start += width) {
     const rows = Math.min(start + width, d - 1);
-    blocks.push(compactBlock(reflectors, tau, { start, rows, d }, symbols));
+    const v = memory.subarray(end, end += (rows - start) * rows);
+    blocks.push(compactBlock(v, reflectors, tau, { start, rows, d }, symbols));
   }
   return blocks;
 }
 
 /** Reflectors `start` to `rows`: v of the i-th is 1 at i, stored in column i + 1 above that, and 0 below. */
 function compactBlock(
+  v: Values,
   reflectors: Values,
   tau: Values,
   { start, rows, d }: { start: number; rows: number; d: number },
   symbols: BlasLibrary["symbols"],
 ): CompactBlock {
   const width = rows - start;
-  const v = new Float32Array(width * rows);
+  v.fill(0);
   for (let k = 0; k < width; k++) {
     const i = start + k;
     if (tau[i] === 0) continue; // H is the identity: v = 0 with any τ
