@@ -17,8 +17,8 @@ import {
   type Report,
   settle,
 } from "@/linalg/mod.ts";
-import { Unpacked } from "../ingest.ts";
 import { type Document, firstNonFinite, tensorOf, type WireTensor } from "@/wire/mod.ts";
+import { Unpacked } from "../ingest.ts";
 
 /** What a layer answers, before it is read. */
 export interface LayerOutcome {

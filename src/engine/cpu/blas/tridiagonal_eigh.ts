@@ -63,7 +63,7 @@ export function tridiagonalEigh(
         (reflectors) =>
           scratch.lend(
             entriesOfBlocks(d, WIDTH[options.threads]),
-            (panels) => solve(a, d, { work, reflectors, panels }, options),
+            (memory) => solve(a, d, { work, reflectors, memory }, options),
           ),
       ),
   );
@@ -72,7 +72,7 @@ export function tridiagonalEigh(
 async function solve(
   a: Values,
   d: number,
-  { work, reflectors, panels: memory }: { work: Values; reflectors: Values; panels: Values },
+  { work, reflectors, memory }: Record<"work" | "reflectors" | "memory", Values>,
   { symbols, threads, cores, lane }: TridiagonalEighOptions,
 ): Promise<Values | null> {
   const sytrd = lane === "here" ? symbols.ssytrd_now : symbols.ssytrd_;
