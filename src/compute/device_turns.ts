@@ -5,6 +5,9 @@
  * are one batch on the device. Nothing is held back for company while the device rests. While turns follow one another, the
  * next waits at most {@linkcode GATHER_MS} for as many as the last had: clients that were just answered come back at once.
  *
+ * A processor solves matrices one by one, and gains nothing from a batch: a turn of work that does nothing else is open, the next
+ * comes in when one is done. If all had to wait for the last, cores would rest at the end of each turn.
+ *
  * @module
  */
 import { setImmediate } from "node:timers";
@@ -13,11 +16,11 @@ import type { Turn } from "./turns.ts";
 /** The longest that work waits for company, and only right after a turn that had some. */
 export const GATHER_MS = 2;
 
-/** How long a turn of work may take that is done lane by lane: who comes meanwhile waits for its end. */
-export const LANES_MS = 16;
+/** How a piece of work takes its turn, and with whom. */
+type Manner = "alone" | "together" | "beside";
 
 interface Waiting {
-  readonly isSociable: boolean;
+  readonly manner: Manner;
   run(): Promise<unknown>;
 }
 
@@ -29,35 +32,37 @@ export interface TurnFacts {
 }
 
 export class DeviceTurns {
-  /** Pieces of work a turn: more would make the first wait for the last, and gain little. */
+  /** Pieces of work a turn: more would make the first wait for the last, and gain little. Tensor scopes end with a turn, too. */
   static mostTogether = 128;
 
-  /**
-   * Pieces that are done at a time, each for itself, as on the cores of a processor; undefined where a device takes all at once.
-   * Long pieces then come in as many as there are lanes, as a turn of one more would have all of them wait for the odd one.
-   */
-  lanes: number | undefined;
+  /** Pieces that are in an open turn at a time: what keeps all cores at work, and the next at hand. */
+  lanes = 1;
 
   readonly #waiting: Waiting[] = [];
   #isTaken = false;
   #lastWorks = 1;
-  #lastMs = 0;
   #lastEnd = -Infinity;
   #company = Promise.withResolvers<void>();
+  /** Lets newcomers into the turn that is open. */
+  #letIn: (() => void) | undefined;
 
   /** @param onTurn told after each turn. */
   constructor(private readonly onTurn: (facts: TurnFacts) => void = () => {}) {}
 
   /** A turn of one's own: for work that makes or reads tensors outside of `settle()`. */
-  readonly alone: Turn = (work) => this.#take(work, false);
+  readonly alone: Turn = (work) => this.#take(work, "alone");
 
   /** A turn that others may share: for work that is a pure piece of `settle()`, its results kept or read by it. */
-  readonly together: Turn = (work) => this.#take(work, true);
+  readonly together: Turn = (work) => this.#take(work, "together");
 
-  #take<T>(work: () => Promise<T>, isSociable: boolean): Promise<T> {
+  /** A turn that others come into and leave: for work that is `settle()` with its option `isBeside`. */
+  readonly beside: Turn = (work) => this.#take(work, "beside");
+
+  #take<T>(work: () => Promise<T>, manner: Manner): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ isSociable, run: () => work().then(resolve, reject) });
+      this.#waiting.push({ manner, run: () => work().then(resolve, reject) });
       if (!this.#isTaken) this.#begin();
+      else if (this.#letIn) this.#letIn();
       else if (this.#sociable() >= this.#lastWorks) this.#company.resolve();
     });
   }
@@ -66,36 +71,59 @@ export class DeviceTurns {
     this.#isTaken = true;
     await eventLoopTurn(); // whoever comes in the same breath
     while (this.#waiting.length > 0) {
-      await this.#gather();
-      const works = this.#waiting.splice(0, Math.max(1, Math.min(this.#sociable(), this.#most())));
+      const isOpen = this.#waiting[0].manner === "beside";
+      if (!isOpen) await this.#gather();
       const begun = performance.now();
-      await Promise.all(works.map(({ run }) => run()));
+      const works = isOpen ? await this.#open() : await this.#closed();
       this.#lastEnd = performance.now();
-      this.#lastWorks = works.length;
-      this.#lastMs = this.#lastEnd - begun;
-      this.onTurn({ works: works.length, milliseconds: this.#lastMs });
+      this.#lastWorks = isOpen ? 1 : works;
+      this.onTurn({ works, milliseconds: this.#lastEnd - begun });
       await eventLoopTurn(); // messages that came meanwhile
     }
     this.#isTaken = false;
   }
 
-  /** How many of the first in the queue may share a turn. */
-  #sociable(): number {
-    const end = this.#waiting.findIndex(({ isSociable }) => !isSociable);
-    return Math.min(end < 0 ? this.#waiting.length : end, DeviceTurns.mostTogether);
+  /** All who share it begin at once. @returns how many. */
+  async #closed(): Promise<number> {
+    const works = this.#waiting.splice(0, Math.max(1, this.#sociable()));
+    await Promise.all(works.map(({ run }) => run()));
+    return works.length;
   }
 
-  /** Pieces a turn, by how long those of the last took: whole rounds of all lanes. */
-  #most(): number {
-    if (this.lanes === undefined) return Infinity;
-    const roundMs = this.#lastMs / Math.ceil(this.#lastWorks / this.lanes);
-    return this.lanes * Math.max(1, Math.floor(LANES_MS / roundMs));
+  /** The next comes in when one is done, until another kind of work is first in the queue. @returns how many there were. */
+  #open(): Promise<number> {
+    return new Promise((resolve) => {
+      let works = 0, inside = 0;
+      const letIn = this.#letIn = () => {
+        while (
+          inside < this.lanes && works < DeviceTurns.mostTogether &&
+          this.#waiting[0]?.manner === "beside"
+        ) {
+          works++;
+          inside++;
+          this.#waiting.shift()!.run().then(() => {
+            inside--;
+            letIn();
+          });
+        }
+        if (inside > 0) return;
+        this.#letIn = undefined;
+        resolve(works);
+      };
+      letIn();
+    });
+  }
+
+  /** How many of the first in the queue may share a turn. */
+  #sociable(): number {
+    const end = this.#waiting.findIndex(({ manner }) => manner !== "together");
+    return Math.min(end < 0 ? this.#waiting.length : end, DeviceTurns.mostTogether);
   }
 
   /** Waits for the company of the last turn, for as long as is stated above. */
   async #gather(): Promise<void> {
     const leftMs = this.#lastEnd + GATHER_MS - performance.now();
-    const isAlone = !this.#waiting[0].isSociable;
+    const isAlone = this.#waiting[0].manner === "alone";
     if (isAlone || leftMs <= 0 || this.#sociable() >= this.#lastWorks) return;
     this.#company = Promise.withResolvers();
     const timer = setTimeout(this.#company.resolve, leftMs);

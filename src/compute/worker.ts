@@ -41,6 +41,12 @@ const TAKES_TURN_ALONE: ReadonlySet<CallName> = new Set([
   "plan",
 ]);
 
+/** Calls whose matrices are all there is to compute: a cpu engine has them beside one another. */
+const ONLY_SOLVES: ReadonlySet<CallName> = new Set(["inverses", "eigenbases", "inverse-roots"]);
+
+/** Calls in work at a time for each core: one is being solved, one is at hand. */
+const CALLS_PER_CORE = 2;
+
 /** How often sessions that nobody touches are looked for, and the vitals are told. */
 const HOUSEKEEPING_MS = 1000;
 
@@ -89,7 +95,7 @@ async function start({ settings, store }: ToWorker & { type: "start" }): Promise
   giveWay();
   try {
     engine = await openEngine(settings);
-    if (engine.kind === "cpu") device.lanes = navigator.hardwareConcurrency;
+    device.lanes = CALLS_PER_CORE * navigator.hardwareConcurrency;
     stopHelpers = await startHelpers(engine);
     if (store) {
       host = new SessionHost({
@@ -117,13 +123,21 @@ async function answer({ id, call, request }: ToWorker & { type: "call" }): Promi
   const taken = performance.now();
   const leaving = new AbortController();
   pending.set(id, leaving);
-  const turn = TAKES_TURN_ALONE.has(call) ? device.alone : device.together;
+  const isBeside = ONLY_SOLVES.has(call) && engine.kind === "cpu";
+  const turn = isBeside
+    ? device.beside
+    : TAKES_TURN_ALONE.has(call)
+    ? device.alone
+    : device.together;
   try {
     const { answer, begun } = await turn(async () => {
       const begun = performance.now();
       const { signal } = leaving;
       if (signal.aborted) throw new CurvdError("aborted", "The client left before its work began");
-      return { answer: await CALL_HANDLERS[call](engine, request as never, { signal }), begun };
+      return {
+        answer: await CALL_HANDLERS[call](engine, request as never, { signal, isBeside }),
+        begun,
+      };
     });
     const timing = answer.timing as Record<string, number>;
     timing.wait_ms += begun - taken;

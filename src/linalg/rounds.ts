@@ -5,7 +5,7 @@
  * do the pieces of work of a sitting (sittings.ts), so their questions arrive together: they are held until everybody has
  * asked (the next turn of the event loop, when nothing but device work is left to wait for). Nobody goes on before the whole
  * round is done: a matrix product made meanwhile would meet the library's calls of another piece of work, take its number of
- * threads, and with it other bits.
+ * threads, and with it other bits. (Work that makes none has a sitting, and its rounds, for itself.)
  *
  * @module
  */

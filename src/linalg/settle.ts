@@ -37,6 +37,11 @@ export interface SettleOptions {
   readonly verifyFully?: boolean;
   /** Whether no tensor that the work makes outlives it: memory of what is read may then be handed on uncopied. */
   readonly keepsNothing?: boolean;
+  /**
+   * Whether the work makes no matrix products, and leaves all that is more than n² to its linear algebra. A cpu engine then has it
+   * beside other such work, each going on as soon as it can. Nothing else may be under way.
+   */
+  readonly isBeside?: boolean;
   /** Aborted: what the work has not asked yet is refused, and with it the work. */
   readonly signal?: AbortSignal;
 }

@@ -3,7 +3,8 @@
  *
  * In a sitting all works run side by side, in rounds (rounds.ts): equal sizes go to the device in one batch and everything is
  * read at once. Sittings follow one another. No result depends on who else was there; a work that fails while it has company,
- * in a way the company may have caused (memory), is done again by itself.
+ * in a way the company may have caused (memory), is done again by itself. On a cpu engine work that does nothing but solve
+ * has sittings of its own, several at a time: there is nothing that a batch would save.
  *
  * @module
  */
@@ -46,10 +47,10 @@ export class Sittings {
 
   settle<K>(
     work: (linalg: LinearAlgebra) => Promise<Outcome<K>>,
-    { verifyFully = false, keepsNothing = false, signal }: SettleOptions = {},
+    { verifyFully = false, keepsNothing = false, isBeside = false, signal }: SettleOptions = {},
   ): Promise<Settled<K>> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({
+      const piece: Piece = {
         work,
         verifyFully,
         keepsNothing,
@@ -59,7 +60,12 @@ export class Sittings {
         isSociable: true,
         resolve: resolve as Piece["resolve"],
         reject,
-      });
+      };
+      if (isBeside && this.engine.kind === "cpu") {
+        this.#sit([piece]);
+        return;
+      }
+      this.#waiting.push(piece);
       if (!this.#isSitting) this.#begin();
     });
   }

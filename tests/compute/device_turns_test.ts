@@ -4,7 +4,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { DeviceTurns, GATHER_MS, LANES_MS } from "../../src/compute/device_turns.ts";
+import { DeviceTurns, GATHER_MS } from "../../src/compute/device_turns.ts";
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -84,26 +84,81 @@ Deno.test("after a turn with company the next waits for company, after rest it d
   ok(waited < GATHER_MS, `${waited} ms for nobody`);
 });
 
-Deno.test("long work that is done lane by lane comes in whole rounds", async () => {
+/** Pieces of work that end when they are told to, and those that have begun. */
+function held() {
+  const begun: number[] = [];
+  const ends: (() => void)[] = [];
+  const work = (at: number) => () =>
+    new Promise<void>((resolve) => {
+      begun.push(at);
+      ends[at] = resolve;
+    });
+  return { begun, ends, work };
+}
+
+Deno.test("into an open turn the next comes when one is done, and there are never more than lanes", async () => {
   const { turns, sizes } = noted();
   turns.lanes = 2;
-  const take = (works: number, ms: number) =>
-    Promise.all(Array.from({ length: works }, () => turns.together(() => pause(ms))));
-  await take(2, LANES_MS + 4);
-  await take(5, LANES_MS + 4);
+  const { begun, ends, work } = held();
+  const works = [0, 1, 2, 3].map((at) => turns.beside(work(at)));
+  await pause(2);
+  deepEqual(begun, [0, 1]);
+  ends[1]();
+  await works[1];
+  await pause(0);
+  deepEqual(begun, [0, 1, 2]);
+  ends[0]();
+  ends[2]();
+  await pause(0);
+  works.push(turns.beside(work(4))); // while the turn lasts
+  await pause(0);
+  deepEqual(begun, [0, 1, 2, 3, 4]);
+  ends[3]();
+  ends[4]();
+  await Promise.all(works);
   await pause(1);
-  deepEqual(sizes, [2, 2, 2, 1]);
+  deepEqual(sizes, [5]);
 });
 
-Deno.test("short work, and work of a device that takes all at once, shares one turn", async () => {
-  for (const [lanes, ms] of [[2, 0], [undefined, LANES_MS + 4]]) {
-    const { turns, sizes } = noted();
-    turns.lanes = lanes;
-    const take = (works: number) =>
-      Promise.all(Array.from({ length: works }, () => turns.together(() => pause(ms!))));
-    await take(2);
-    await take(7);
-    await pause(1);
-    deepEqual(sizes, [2, 7]);
-  }
+Deno.test("an open turn ends for whoever else is first in the queue", async () => {
+  const { turns, sizes } = noted();
+  turns.lanes = 4;
+  const { begun, ends, work } = held();
+  const first = turns.beside(work(0));
+  const alone = turns.alone(work(1));
+  const second = turns.beside(work(2));
+  await pause(2);
+  deepEqual(begun, [0], "neither the other kind of work, nor who came after it");
+  ends[0]();
+  await first;
+  await pause(2);
+  deepEqual(begun, [0, 1]);
+  ends[1]();
+  await alone;
+  await pause(2);
+  deepEqual(begun, [0, 1, 2]);
+  ends[2]();
+  await second;
+  await pause(1);
+  deepEqual(sizes, [1, 1, 1]);
+});
+
+Deno.test("an open turn ends after so many, as scopes of tensors do", async () => {
+  const { turns, sizes } = noted();
+  turns.lanes = 3;
+  const most = DeviceTurns.mostTogether;
+  await Promise.all(
+    Array.from({ length: most + 1 }, () => turns.beside(() => Promise.resolve())),
+  );
+  await pause(1);
+  deepEqual(sizes, [most, 1]);
+});
+
+Deno.test("work that fails in an open turn fails alone", async () => {
+  const { turns } = noted();
+  const failing = turns.beside(() => Promise.reject(new Error("no")));
+  const beside = turns.beside(() => Promise.resolve(1));
+  await rejects(failing, { message: "no" });
+  equal(await beside, 1);
+  equal(await turns.together(() => Promise.resolve(2)), 2);
 });

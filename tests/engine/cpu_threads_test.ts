@@ -61,6 +61,22 @@ Deno.test("the gate's number of threads follows the side alone, whatever comes i
   );
 });
 
+Deno.test("the gate counts no lane for work on threads of its own, which is beside small matrices and never large ones", async () => {
+  const { gate, call, seen } = observed(2);
+  const ends: (() => void)[] = [];
+  const elsewhere = () => gate.runElsewhere(() => new Promise<void>((end) => ends.push(end)));
+  const all = [elsewhere(), elsewhere(), elsewhere(), call(SMALL), call(LARGE), elsewhere()];
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  deepEqual(seen.map(({ side, threads }) => [side, threads]), [[SMALL, 1]]);
+  equal(ends.length, 3, "what comes behind a large matrix waits for it");
+  for (const end of ends.splice(0)) end();
+  await all[4];
+  deepEqual(seen.at(-1), { side: LARGE, threads: 2, beside: 0 });
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  for (const end of ends) end();
+  await Promise.all(all);
+});
+
 Deno.test("the gate lets the next in when a call throws", async () => {
   const { gate, call, seen } = observed(2);
   const failed = gate.run(LARGE, () => Promise.reject(new Error("on purpose")));

@@ -16,6 +16,7 @@ import {
   type Outcome,
   type Report,
   settle,
+  type SettleOptions,
 } from "@/linalg/mod.ts";
 import { type Document, firstNonFinite, tensorOf, type WireTensor } from "@/wire/mod.ts";
 import { Unpacked } from "../ingest.ts";
@@ -40,10 +41,12 @@ export interface CallParameters {
   readonly verify: "estimate" | "full";
   /** Aborted: nobody waits for the answer any more. */
   readonly signal?: AbortSignal;
+  /** Whether other calls come and go meanwhile, as in linalg/settle.ts. */
+  readonly isBeside?: boolean;
 }
 
 /** What a call is told beside its request. */
-export type CallOptions = Pick<CallParameters, "signal">;
+export type CallOptions = Pick<CallParameters, "signal" | "isBeside">;
 
 /** One layer's answer. */
 export type LayerAnswer = Record<string, unknown>;
@@ -93,7 +96,7 @@ export function eachLayer<L>(
 export async function answerLayers<R, L>(
   engine: Engine,
   requested: Readonly<Record<string, R>>,
-  { on_error, verify, signal }: CallParameters,
+  { on_error, verify, signal, isBeside }: CallParameters,
   prepare: (layer: R, name: string, unpacked: Unpacked) => L,
   work: Work<L>,
 ): Promise<Answered> {
@@ -120,6 +123,7 @@ export async function answerLayers<R, L>(
         const answered = await attempt(engine, layers, work, {
           verifyFully: verify === "full",
           signal,
+          isBeside,
         });
         for (const [name, error] of failed) answered.layers[name] = { error: problemOf(error) };
         answered.warnings.push(...[...failed.keys()].map((name) => `layer "${name}" was skipped`));
@@ -138,7 +142,7 @@ async function attempt<L>(
   engine: Engine,
   layers: ReadonlyMap<string, L>,
   work: Work<L>,
-  { verifyFully, signal }: { verifyFully: boolean; signal?: AbortSignal },
+  options: Omit<SettleOptions, "keepsNothing">,
 ): Promise<Answered> {
   interface Slot {
     readonly at: number;
@@ -174,7 +178,7 @@ async function attempt<L>(
         };
         return { read, keep: () => planned };
       },
-      { verifyFully, keepsNothing: true, signal },
+      { ...options, keepsNothing: true },
     );
     const { layers: planned, numbers, lists, finish } = plan();
     const layerAnswers = [...planned].map(([name, { outcome, slots }]) => {

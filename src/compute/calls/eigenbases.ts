@@ -26,13 +26,13 @@ type Inputs = Partial<Record<Factor, { matrix: SymmetricInput; last?: WireTensor
 export async function eigenbases(
   engine: Engine,
   request: EigenbasesRequest,
-  { signal }: CallOptions = {},
+  options: CallOptions = {},
 ): Promise<Document> {
   return documentOf(
     await answerLayers(
       engine,
       request.layers,
-      { ...request, signal },
+      { ...request, ...options },
       prepare,
       eachLayer(async (inputs, name, linalg) => {
         const factors = FACTORS.filter((factor) => inputs[factor]);

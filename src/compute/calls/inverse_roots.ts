@@ -13,7 +13,7 @@ import { answerLayers, type CallOptions, documentOf, eachLayer } from "./call.ts
 export async function inverseRoots(
   engine: Engine,
   request: InverseRootsRequest,
-  { signal }: CallOptions = {},
+  options: CallOptions = {},
 ): Promise<Document> {
   const { power: root, damping } = request;
   const dampings = [damping].flat();
@@ -21,7 +21,7 @@ export async function inverseRoots(
     await answerLayers(
       engine,
       request.layers,
-      { ...request, signal },
+      { ...request, ...options },
       ({ M }, name, unpacked) => ingestSymmetric(M, { layer: name, tensor: "M" }, unpacked),
       eachLayer(async (input, name, linalg) => {
         const matrix = uploadSymmetric(input);

@@ -1,10 +1,11 @@
 /**
  * The threads that solve an engine's problems on the host, one matrix at a time.
  *
- * What is asked at the same time, by whomever, is divided among them: small matrices side by side, with one BLAS thread each,
- * by helpers and by this thread itself; a large one alone, with all threads of the library, which also serves where there is
- * one small matrix or no helper. A nonblocking call takes its way to Deno's pool and back for each LAPACK routine; a helper
- * takes its way once for a share of the work. 16 eigendecompositions of side 64 took 2.8 ms on this thread and the pool's.
+ * Small matrices are solved side by side, with one BLAS thread each, by helpers, one a core: whatever is asked, by whomever, goes
+ * to those that have least to do, and this thread stays free for who asks next. Where that is brief it takes the place of one
+ * of them. A large matrix is solved alone, with all threads of the library, which also serves where there is no helper. A
+ * nonblocking call takes its way to Deno's pool and back for each LAPACK routine; a helper takes its way once for a share of
+ * the work. 16 eigendecompositions of side 64 took 2.8 ms on this thread and the pool's.
  *
  * @module
  */
@@ -24,7 +25,10 @@ import {
 } from "./task.ts";
 
 /** More threads of JavaScript than these cost more memory than they save time. */
-const MOST_HELPERS = 7;
+const MOST_HELPERS = 8;
+
+/** What this thread does by itself, while nobody else is at work: who comes meanwhile waits for its end. */
+const BRIEF_MS = 4;
 
 /** How long this thread works before messages get their turn. */
 const TURN_MS = 10;
@@ -35,19 +39,25 @@ interface Asked {
   reject(reason: unknown): void;
 }
 
+/** A helper, and what it has been given. */
+interface Hand {
+  readonly solver: Solver;
+  /** Shares that it has not returned yet. */
+  shares: number;
+  /** Milliseconds that these take. */
+  aheadMs: number;
+}
+
 export class Crew {
   #asked: Asked[] = [];
-  #helpers: Solver[] = [];
+  #helpers: Hand[] = [];
 
   /** @param libraries their float64 is for use in work that has the BLAS for itself. */
   constructor(private readonly libraries: Omit<Workplace, "lane">) {}
 
-  /** Starts helpers, one for each further core. Without them all is done here. @returns what ends them. */
+  /** Starts helpers, one for each core. Without them all is done here. @returns what ends them. */
   async startHelpers(
-    count = Math.min(
-      MOST_HELPERS,
-      (this.libraries.blas?.cores ?? navigator.hardwareConcurrency) - 1,
-    ),
+    count = Math.min(MOST_HELPERS, this.libraries.blas?.cores ?? navigator.hardwareConcurrency),
     start: (blas: BlasOfHelper | null) => Promise<Solver> = Helper.start,
   ): Promise<() => void> {
     const { blas } = this.libraries;
@@ -55,14 +65,14 @@ export class Crew {
       { library: blas.library, path: blas.facts.path, cores: blas.cores };
     const starts = await Promise.allSettled(Array.from({ length: count }, () => start(of)));
     const helpers = starts.flatMap((start) => {
-      if (start.status === "fulfilled") return [start.value];
+      if (start.status === "fulfilled") return [{ solver: start.value, shares: 0, aheadMs: 0 }];
       log.warn("the linear algebra has fewer threads than cores", { reason: `${start.reason}` });
       return [];
     });
     this.#helpers = helpers;
     return () => {
       this.#helpers = [];
-      for (const helper of helpers) helper.stop();
+      for (const { solver } of helpers) solver.stop();
     };
   }
 
@@ -81,11 +91,20 @@ export class Crew {
     const isSmall = ({ task }: Asked) => blas === null || runsBeside(task.matrix.d);
     const small = asked.filter(isSmall);
     for (const each of asked) if (!isSmall(each)) this.#alone(each);
-    const total = small.reduce((sum, { task }) => sum + estimatedMs(task), 0);
-    const isWorthSharing = this.#helpers.length > 0 && small.length > 1 && total > 2 * HANDING_MS;
-    if (!isWorthSharing) { for (const each of small) this.#alone(each); }
-    else if (blas) blas.together(() => this.#together(small));
+    if (this.#isDoneHere(small)) { for (const each of small) this.#alone(each); }
+    else if (blas) blas.elsewhere(() => this.#together(small));
     else this.#together(small);
+  }
+
+  /** Whether to hand it over would cost more than it saves. */
+  #isDoneHere(asked: readonly Asked[]): boolean {
+    if (this.#helpers.length === 0) return true;
+    const isBrief = asked.length <= 1 && !this.#isAtWork();
+    return costOf(asked) <= (isBrief ? BRIEF_MS : 2 * HANDING_MS);
+  }
+
+  #isAtWork(): boolean {
+    return this.#helpers.some(({ shares }) => shares > 0);
   }
 
   /** By this thread and the pool's. */
@@ -97,12 +116,18 @@ export class Crew {
     solved.then(resolve, reject);
   }
 
-  /** By this thread and the helpers. */
+  /** By the helpers, or by this thread and all of them but one. */
   async #together(asked: readonly Asked[]): Promise<void> {
-    const [own, ...others] = sharesOf(asked.map(({ task }) => task), this.#helpers.length)
+    const helpers = [...this.#helpers];
+    const isBrief = asked.every(({ task }) => estimatedMs(task) <= BRIEF_MS) &&
+      costOf(asked) <= BRIEF_MS * helpers.length;
+    const isOwn = isBrief && !this.#isAtWork();
+    const busyMs = helpers.map(({ aheadMs }, at) => isOwn && at === 0 ? 0 : aheadMs + HANDING_MS);
+    const shares = sharesOf(asked.map(({ task }) => task), busyMs)
       .map((places) => places.map((place) => asked[place]));
-    const helped = others.map((share, at) =>
-      share.length > 0 ? this.#byHelper(this.#helpers[at], share) : null
+    const own = isOwn ? shares.splice(0, 1, [])[0] : [];
+    const helped = shares.map((share, at) =>
+      share.length > 0 ? this.#byHelper(helpers[at], share) : null
     );
     await this.#here(own);
     await Promise.all(helped);
@@ -119,10 +144,15 @@ export class Crew {
     }
   }
 
-  async #byHelper(helper: Solver, share: readonly Asked[]): Promise<void> {
+  async #byHelper(helper: Hand, share: readonly Asked[]): Promise<void> {
+    const ms = costOf(share);
+    helper.shares++;
+    helper.aheadMs += ms;
     let outcomes;
     try {
-      outcomes = await helper.solve(share.map(({ task }) => task));
+      outcomes = await helper.solver.solve(share.map(({ task }) => task));
+      helper.shares--;
+      helper.aheadMs -= ms;
     } catch (error) {
       log.error("a helper of the linear algebra was lost", { reason: `${error}` });
       this.#helpers = this.#helpers.filter((each) => each !== helper);
@@ -133,4 +163,8 @@ export class Crew {
       else share[at].resolve(outcome.solution);
     });
   }
+}
+
+function costOf(asked: readonly Asked[]): number {
+  return asked.reduce((sum, { task }) => sum + estimatedMs(task), 0);
 }

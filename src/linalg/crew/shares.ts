@@ -10,12 +10,9 @@ import { estimatedMs, type Task } from "./task.ts";
 /** What it takes to hand work to another thread of JavaScript and to get it back. */
 export const HANDING_MS = 0.12;
 
-/** Places of tasks in the list, by who does them: this thread first, then the helpers. */
-export function sharesOf(tasks: readonly Task[], helpers: number): number[][] {
-  const shares = Array.from({ length: helpers + 1 }, (_, who) => ({
-    places: [] as number[],
-    doneAt: who === 0 ? 0 : HANDING_MS,
-  }));
+/** Places of tasks in the list, by who does them. @param busyMs of each one: when it is done with what it has. */
+export function sharesOf(tasks: readonly Task[], busyMs: readonly number[]): number[][] {
+  const shares = busyMs.map((doneAt) => ({ places: [] as number[], doneAt }));
   const costs = tasks.map(estimatedMs);
   const longestFirst = costs.map((_, place) => place).sort((x, y) => costs[y] - costs[x] || x - y);
   for (const place of longestFirst) {

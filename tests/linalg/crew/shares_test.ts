@@ -20,7 +20,7 @@ const tasks = fc.array(
 
 Deno.test("sharesOf() gives every task to one thread, and no thread much more than its part", () => {
   fc.assert(fc.property(tasks, fc.integer({ min: 0, max: 7 }), (list, helpers) => {
-    const shares = sharesOf(list, helpers);
+    const shares = sharesOf(list, [0, ...Array<number>(helpers).fill(HANDING_MS)]);
     deepEqual(shares.flat().sort((x, y) => x - y), list.map((_, place) => place));
     const costs = list.map(estimatedMs);
     const loads = shares.map((places) => places.reduce((sum, place) => sum + costs[place], 0));
@@ -33,6 +33,13 @@ Deno.test("sharesOf() gives every task to one thread, and no thread much more th
 Deno.test("sharesOf() keeps this thread busy while work is on its way to the helpers", () => {
   const one = { operation: "inverse", matrix: { name: "M", matrix: new Float32Array(0), d: 64 } };
   const list = Array<Task>(16).fill({ ...one, shift: 1, root: 1, verifyFully: false } as Task);
-  const [own, helped] = sharesOf(list, 1);
+  const [own, helped] = sharesOf(list, [0, HANDING_MS]);
   ok(own.length > helped.length && helped.length > 0, `${own.length} and ${helped.length}`);
+});
+
+Deno.test("sharesOf() gives to those that have least to do", () => {
+  const one = { operation: "eigh", matrix: { name: "M", matrix: new Float32Array(0), d: 512 } };
+  const list = Array<Task>(4).fill({ ...one, shift: 0, root: 1, verifyFully: false } as Task);
+  const ms = estimatedMs(list[0]);
+  deepEqual(sharesOf(list, [2.5 * ms, 0]).map(({ length }) => length), [1, 3]);
 });

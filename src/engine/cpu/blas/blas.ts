@@ -65,9 +65,9 @@ export class Blas {
     return this.#gate.run(side, work);
   }
 
-  /** Runs small work on several threads of JavaScript, each with a library of its own that is this one; nothing else meanwhile. */
-  together<T>(work: () => Promise<T>): Promise<T> {
-    return this.#gate.runTogether(work);
+  /** Runs small work on other threads of JavaScript, each with a library of its own that is this one; nothing large meanwhile. */
+  elsewhere<T>(work: () => Promise<T>): Promise<T> {
+    return this.#gate.runElsewhere(work);
   }
 
   /** `C = op(A) op(B)`, blocking. */

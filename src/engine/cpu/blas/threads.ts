@@ -31,10 +31,8 @@ export const LEAST_SHARED_PRODUCT = 2 ** 24;
 /** What waits to be let in. */
 interface Waiting {
   readonly side: number;
-  /** Whether its calls have one thread each. */
-  readonly isSingle: boolean;
-  /** Whether others may be in with it. */
-  readonly isShared: boolean;
+  /** All threads of the library; a single one, in a lane; or a single one in each of some threads of its own. */
+  readonly needs: "all" | "lane" | "own";
   readonly start: (lane: Lane) => void;
 }
 
@@ -42,24 +40,25 @@ interface Waiting {
 export class ThreadGate {
   readonly #waiting: Waiting[] = [];
   #running = 0;
+  /** How many of them have a lane. */
+  #lanes = 0;
   #alone = false;
   #threads = 0;
 
   /**
-   * @param cores calls that may run together, and threads of one that runs alone.
+   * @param cores lanes of calls that run together, and threads of one that runs alone.
    * @param setThreads tells the library.
    */
   constructor(readonly cores: number, private readonly setThreads: (count: number) => void) {}
 
   /** Runs a call as soon as it may: alone with all threads for a large matrix, beside others with one for a small. */
   run<T>(side: number, call: (lane: Lane) => Promise<T>): Promise<T> {
-    const isSmall = runsBeside(side);
-    return this.#admit({ side, isSingle: isSmall, isShared: isSmall }, call);
+    return this.#admit({ side, needs: runsBeside(side) ? "lane" : "all" }, call);
   }
 
-  /** Runs calls on sides that {@linkcode runsBeside} others, one thread each, on threads of their own: nothing else meanwhile. */
-  runTogether<T>(calls: () => Promise<T>): Promise<T> {
-    return this.#admit({ side: 0, isSingle: true, isShared: false }, calls);
+  /** Runs calls on sides that {@linkcode runsBeside} others, one thread each, on threads of their own: beside others of one thread. */
+  runElsewhere<T>(calls: () => Promise<T>): Promise<T> {
+    return this.#admit({ side: 0, needs: "own" }, calls);
   }
 
   async #admit<T>(
@@ -76,6 +75,7 @@ export class ThreadGate {
       // what is back from the pool has its turn before this thread is taken again
       if (lane === "here" && this.#waiting.length > 0) await eventLoopTurn();
       this.#running--;
+      if (entry.needs === "lane") this.#lanes--;
       this.#startNext();
     }
   }
@@ -94,23 +94,25 @@ export class ThreadGate {
   /** Starts what may start; none overtakes. */
   #startNext(): void {
     while (this.#waiting.length > 0 && this.#fits(this.#waiting[0])) {
-      const { side, isSingle, isShared, start } = this.#waiting.shift()!;
-      if (this.#running === 0) this.#set(isSingle ? 1 : this.cores);
+      const { side, needs, start } = this.#waiting.shift()!;
+      if (this.#running === 0) this.#set(needs === "all" ? this.cores : 1);
       this.#running++;
-      this.#alone = !isShared;
+      if (needs === "lane") this.#lanes++;
+      this.#alone = needs === "all";
       start(this.#laneFor(side));
     }
   }
 
-  #fits({ isShared }: Waiting): boolean {
+  #fits({ needs }: Waiting): boolean {
     if (this.#running === 0) return true;
-    return isShared && !this.#alone && this.#running < this.cores;
+    if (needs === "all" || this.#alone) return false;
+    return needs === "own" || this.#lanes < this.cores;
   }
 
   /** Small work stays here where no other waits, or all other lanes are taken. */
   #laneFor(side: number): Lane {
     if (side > LARGEST_SMALL_SIDE) return "pool";
-    return this.#waiting.length === 0 || this.#running === this.cores ? "here" : "pool";
+    return this.#waiting.length === 0 || this.#lanes === this.cores ? "here" : "pool";
   }
 
   #set(count: number): void {
