@@ -12,7 +12,7 @@ import { bodyOf, factorOf, packed, SAFETENSORS_HEADERS } from "./factors.ts";
 import { type Answer, Client, closedLoop, percentile, type Shot } from "./load.ts";
 import type { RunningServer } from "./server.ts";
 
-const SIDE = 512, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 4, LATENCY_BAR = 3;
+const SIDE = 512, TIMES_CAPACITY = 4, CLIENTS_AT_CAPACITY = 8, LATENCY_BAR = 3;
 
 /** Eigenvectors of one packed factor: much to compute for its bytes. */
 function shotAt(url: string): Shot {

@@ -2,8 +2,8 @@
  * The threads that solve an engine's problems on the host, one matrix at a time.
  *
  * Small matrices are solved side by side, with one BLAS thread each, by helpers, one a core: whatever is asked, by whomever, goes
- * to those that have least to do, and this thread stays free for who asks next. Where that is brief it takes the place of one
- * of them. A large matrix is solved alone, with all threads of the library, which also serves where there is no helper. A
+ * to the first that rests, and this thread stays free for who asks next. Where all rest and it is brief, this thread takes the
+ * place of one of them. A large matrix is solved alone, with all threads of the library, which also serves where there is no helper. A
  * nonblocking call takes its way to Deno's pool and back for each LAPACK routine; a helper takes its way once for a share of
  * the work. 16 eigendecompositions of side 64 took 2.8 ms on this thread and the pool's.
  *
@@ -14,7 +14,7 @@ import { type BlasOfHelper, runsBeside } from "@/engine/host.ts";
 import { unpackError } from "@/errors.ts";
 import { log } from "@/log.ts";
 import { Helper, type Solver } from "./helper.ts";
-import { HANDING_MS, sharesOf } from "./shares.ts";
+import { HANDING_MS, shareOf, sharesOf } from "./shares.ts";
 import {
   estimatedMs,
   type Operation,
@@ -39,18 +39,22 @@ interface Asked {
   reject(reason: unknown): void;
 }
 
-/** A helper, and what it has been given. */
+/** A helper as the crew sees it. */
 interface Hand {
   readonly solver: Solver;
-  /** Shares that it has not returned yet. */
-  shares: number;
-  /** Milliseconds that these take. */
-  aheadMs: number;
+  isAtWork: boolean;
+}
+
+/** What waits for a helper. */
+interface Waiting extends Asked {
+  /** It was settled. */
+  end(): void;
 }
 
 export class Crew {
   #asked: Asked[] = [];
   #helpers: Hand[] = [];
+  readonly #waiting: Waiting[] = [];
 
   /** @param libraries their float64 is for use in work that has the BLAS for itself. */
   constructor(private readonly libraries: Omit<Workplace, "lane">) {}
@@ -65,7 +69,7 @@ export class Crew {
       { library: blas.library, path: blas.facts.path, cores: blas.cores };
     const starts = await Promise.allSettled(Array.from({ length: count }, () => start(of)));
     const helpers = starts.flatMap((start) => {
-      if (start.status === "fulfilled") return [{ solver: start.value, shares: 0, aheadMs: 0 }];
+      if (start.status === "fulfilled") return [{ solver: start.value, isAtWork: false }];
       log.warn("the linear algebra has fewer threads than cores", { reason: `${start.reason}` });
       return [];
     });
@@ -92,19 +96,24 @@ export class Crew {
     const small = asked.filter(isSmall);
     for (const each of asked) if (!isSmall(each)) this.#alone(each);
     if (this.#isDoneHere(small)) { for (const each of small) this.#alone(each); }
-    else if (blas) blas.elsewhere(() => this.#together(small));
-    else this.#together(small);
+    else {
+      const work = () => this.#isBrief(small) ? this.#briefly(small) : this.#inTurn(small);
+      if (blas) blas.elsewhere(work);
+      else work();
+    }
   }
 
   /** Whether to hand it over would cost more than it saves. */
   #isDoneHere(asked: readonly Asked[]): boolean {
-    if (this.#helpers.length === 0) return true;
-    const isBrief = asked.length <= 1 && !this.#isAtWork();
-    return costOf(asked) <= (isBrief ? BRIEF_MS : 2 * HANDING_MS);
+    if (this.#helpers.length === 0 || costOf(asked) <= 2 * HANDING_MS) return true;
+    return asked.length === 1 && this.#isBrief(asked);
   }
 
-  #isAtWork(): boolean {
-    return this.#helpers.some(({ shares }) => shares > 0);
+  /** Whether this thread may do a part of it. */
+  #isBrief(asked: readonly Asked[]): boolean {
+    return this.#helpers.every(({ isAtWork }) => !isAtWork) &&
+      asked.every(({ task }) => estimatedMs(task) <= BRIEF_MS) &&
+      costOf(asked) <= BRIEF_MS * this.#helpers.length;
   }
 
   /** By this thread and the pool's. */
@@ -116,21 +125,46 @@ export class Crew {
     solved.then(resolve, reject);
   }
 
-  /** By the helpers, or by this thread and all of them but one. */
-  async #together(asked: readonly Asked[]): Promise<void> {
-    const helpers = [...this.#helpers];
-    const isBrief = asked.every(({ task }) => estimatedMs(task) <= BRIEF_MS) &&
-      costOf(asked) <= BRIEF_MS * helpers.length;
-    const isOwn = isBrief && !this.#isAtWork();
-    const busyMs = helpers.map(({ aheadMs }, at) => isOwn && at === 0 ? 0 : aheadMs + HANDING_MS);
-    const shares = sharesOf(asked.map(({ task }) => task), busyMs)
+  /** All at once, by this thread and the helpers but one. */
+  async #briefly(asked: readonly Asked[]): Promise<void> {
+    const [, ...helpers] = this.#helpers;
+    const tasks = asked.map(({ task }) => task);
+    const [own, ...others] = sharesOf(tasks, [0, ...helpers.map(() => HANDING_MS)])
       .map((places) => places.map((place) => asked[place]));
-    const own = isOwn ? shares.splice(0, 1, [])[0] : [];
-    const helped = shares.map((share, at) =>
+    const helped = others.map((share, at) =>
       share.length > 0 ? this.#byHelper(helpers[at], share) : null
     );
     await this.#here(own);
     await Promise.all(helped);
+  }
+
+  /** As helpers come to rest, behind what was asked before. */
+  async #inTurn(asked: readonly Asked[]): Promise<void> {
+    const longestFirst = asked.toSorted((x, y) => estimatedMs(y.task) - estimatedMs(x.task));
+    const ended = longestFirst.map((each) =>
+      new Promise<void>((end) => this.#waiting.push({ ...each, end }))
+    );
+    this.#handOut();
+    await Promise.all(ended);
+  }
+
+  /** Gives those who rest a share of what waits; all of it is done here where no helper is left. */
+  async #handOut(): Promise<void> {
+    for (const helper of this.#helpers) {
+      if (this.#waiting.length > 0 && !helper.isAtWork) this.#give(helper);
+    }
+    if (this.#helpers.length > 0) return;
+    const left = this.#waiting.splice(0);
+    await this.#here(left);
+    for (const { end } of left) end();
+  }
+
+  async #give(helper: Hand): Promise<void> {
+    const length = shareOf(this.#waiting.map(({ task }) => task), this.#helpers.length);
+    const share = this.#waiting.splice(0, length);
+    await this.#byHelper(helper, share);
+    for (const { end } of share) end();
+    this.#handOut();
   }
 
   async #here(share: readonly Asked[]): Promise<void> {
@@ -145,19 +179,16 @@ export class Crew {
   }
 
   async #byHelper(helper: Hand, share: readonly Asked[]): Promise<void> {
-    const ms = costOf(share);
-    helper.shares++;
-    helper.aheadMs += ms;
+    helper.isAtWork = true;
     let outcomes;
     try {
       outcomes = await helper.solver.solve(share.map(({ task }) => task));
-      helper.shares--;
-      helper.aheadMs -= ms;
     } catch (error) {
       log.error("a helper of the linear algebra was lost", { reason: `${error}` });
       this.#helpers = this.#helpers.filter((each) => each !== helper);
       return await this.#here(share);
     }
+    helper.isAtWork = false;
     outcomes.forEach((outcome, at) => {
       if ("error" in outcome) share[at].reject(unpackError(outcome.error));
       else share[at].resolve(outcome.solution);

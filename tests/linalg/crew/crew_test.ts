@@ -56,32 +56,35 @@ libraryTest("helpers give the bits and the refusals that one thread gives", asyn
 });
 
 libraryTest(
-  "what is asked while others are at work goes to who has least to do, and none of it is done here",
+  "a helper that rests gets what was asked first, and none of it is done here",
   async (engine) => {
     const crew = crewOf(engine);
-    const given: number[][] = [[], []];
-    let at = 0;
-    const allAsked = Promise.withResolvers<void>();
-    const stop = await crew.startHelpers(2, () => {
-      const sides = given[at++];
-      return Promise.resolve({
+    const given: number[] = [];
+    const ends: (() => void)[] = [];
+    const stop = await crew.startHelpers(2, () =>
+      Promise.resolve({
         solve: async (tasks: readonly Task[]) => {
-          sides.push(...tasks.map(({ matrix }) => matrix.d));
-          await allAsked.promise;
+          given.push(...tasks.map(({ matrix }) => matrix.d));
+          await new Promise<void>((end) => ends.push(end));
           return tasks.map(() => ({ solution: "a helper's" as never }));
         },
         stop: () => {},
-      });
-    });
-    const ask = (d: number) => crew.solve(taskOf("eigh", gramMatrix(d, d)));
+      }));
+    const later = () => new Promise((resolve) => setTimeout(resolve, 0));
     const outcomes: Promise<unknown>[] = [];
-    for (const d of [500, 300, 310, 320, 305]) {
-      outcomes.push(ask(d));
-      await new Promise((resolve) => setTimeout(resolve, 0));
+    for (const d of [500, 300, 310, 320]) {
+      outcomes.push(crew.solve(taskOf("eigh", gramMatrix(d, d))));
+      await later();
     }
-    allAsked.resolve();
+    deepEqual(given, [500, 300]);
+    ends[1]();
+    await later();
+    deepEqual(given, [500, 300, 310]);
+    ends[2]();
+    await later();
+    deepEqual(given, [500, 300, 310, 320]);
+    for (const end of ends) end();
     deepEqual(new Set(await Promise.all(outcomes)), new Set(["a helper's"]));
-    deepEqual(given, [[500, 305], [300, 310, 320]]);
     stop();
   },
 );

@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { HANDING_MS, sharesOf } from "@/linalg/crew/shares.ts";
+import { HANDING_MS, shareOf, sharesOf } from "@/linalg/crew/shares.ts";
 import { estimatedMs, type Operation, type Task } from "@/linalg/crew/task.ts";
 
 const OPERATIONS: Operation[] = ["inverse", "whitener", "root", "eigh"];
@@ -37,9 +37,21 @@ Deno.test("sharesOf() keeps this thread busy while work is on its way to the hel
   ok(own.length > helped.length && helped.length > 0, `${own.length} and ${helped.length}`);
 });
 
-Deno.test("sharesOf() gives to those that have least to do", () => {
-  const one = { operation: "eigh", matrix: { name: "M", matrix: new Float32Array(0), d: 512 } };
-  const list = Array<Task>(4).fill({ ...one, shift: 0, root: 1, verifyFully: false } as Task);
-  const ms = estimatedMs(list[0]);
-  deepEqual(sharesOf(list, [2.5 * ms, 0]).map(({ length }) => length), [1, 3]);
+Deno.test("shareOf() takes at least one, at most half of an even part of what waits, and in the end all", () => {
+  const some = tasks.filter((list) => list.length > 0);
+  fc.assert(fc.property(some, fc.integer({ min: 1, max: 8 }), (list, helpers) => {
+    for (let queue = list; queue.length > 0;) {
+      const share = queue.slice(0, shareOf(queue, helpers));
+      ok(share.length >= 1);
+      const ms = costOf(share);
+      const most = Math.max(1, costOf(queue) / (2 * helpers));
+      ok(share.length === 1 || ms <= most * (1 + 1e-12), `${ms} of ${costOf(queue)}`);
+      queue = queue.slice(share.length);
+      ok(queue.length === 0 || ms + estimatedMs(queue[0]) > most * (1 - 1e-12));
+    }
+  }));
 });
+
+function costOf(list: readonly Task[]): number {
+  return list.reduce((sum, task) => sum + estimatedMs(task), 0);
+}
