@@ -21,12 +21,15 @@ export interface Exchange extends Head {
   readonly bytes: number;
 }
 
+/** Buffers of connections that were closed: a new one for each would be most of what the generator does. */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+
 /** Bytes read at once. */
-const CHUNK = 2 ** 16;
+const CHUNK = 2 ** 18;
 
 export class Connection {
   readonly #socket: Deno.TcpConn;
-  readonly #buffer = new Uint8Array(CHUNK);
+  readonly #buffer = spare.pop() ?? new Uint8Array(CHUNK);
   /** Bytes of the buffer that were read and not used. */
   #filled = 0;
   isOpen = true;
@@ -58,8 +61,10 @@ export class Connection {
       answer = await this.#readHead();
     }
     const bytes = await this.#skip(Number(answer.headers["content-length"]));
-    if (answer.headers.connection === "close") this.close();
-    else await sending;
+    if (answer.headers.connection === "close") {
+      this.close();
+      spare.push(this.#buffer);
+    } else await sending;
     return { ...answer, bytes };
   }
 

@@ -10,13 +10,13 @@
  */
 
 /** An answer that took more of its deadline counts as late: the client has yet to read it. */
-export const LATE = 0.89;
+export const LATE = 0.87;
 
 /** Share of answers that may be late. */
 const MAY_BE_LATE = 0.01;
 
 /** What a late answer takes from the share. */
-const STEP = 0.03;
+const STEP = 0.015;
 
 const LEAST = 0.3, MOST = 0.9;
 
