@@ -16,6 +16,9 @@ import type { Turn } from "./turns.ts";
 /** The longest that work waits for company, and only right after a turn that had some. */
 export const GATHER_MS = 2;
 
+/** How long newcomers come into an open turn: tensors that nobody disposed stay until its end. */
+export const OPEN_MS = 1000;
+
 /** How a piece of work takes its turn, and with whom. */
 type Manner = "alone" | "together" | "beside";
 
@@ -32,7 +35,7 @@ export interface TurnFacts {
 }
 
 export class DeviceTurns {
-  /** Pieces of work a turn: more would make the first wait for the last, and gain little. Tensor scopes end with a turn, too. */
+  /** Pieces of work a turn: more would make the first wait for the last, and gain little. */
   static mostTogether = 128;
 
   /** Pieces that are in an open turn at a time: what keeps all cores at work, and the next at hand. */
@@ -90,14 +93,15 @@ export class DeviceTurns {
     return works.length;
   }
 
-  /** The next comes in when one is done, until another kind of work is first in the queue. @returns how many there were. */
+  /** The next comes in when one is done, until another kind of work is first in the queue or it is time. @returns how many came. */
   #open(): Promise<number> {
     return new Promise((resolve) => {
       let works = 0, inside = 0;
+      const closesAt = performance.now() + OPEN_MS;
       const letIn = this.#letIn = () => {
         while (
           inside < this.lanes && works < DeviceTurns.mostTogether &&
-          this.#waiting[0]?.manner === "beside"
+          performance.now() < closesAt && this.#waiting[0]?.manner === "beside"
         ) {
           works++;
           inside++;

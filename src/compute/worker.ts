@@ -16,7 +16,7 @@ import { configureLog, faultOf, log } from "@/log.ts";
 import { buffersOf, freeTensors } from "@/wire/mod.ts";
 import { startHelpers } from "@/linalg/mod.ts";
 import { StoreClient } from "@/sessions/mod.ts";
-import { CALL_HANDLERS } from "./calls/mod.ts";
+import { CALL_HANDLERS, onlySolves } from "./calls/mod.ts";
 import type { CallName, FromWorker, Offer, ToWorker } from "./protocol.ts";
 import { giveWay } from "./niceness.ts";
 import { SessionHost } from "./session_host.ts";
@@ -40,9 +40,6 @@ const TAKES_TURN_ALONE: ReadonlySet<CallName> = new Set([
   "kronecker-terms",
   "plan",
 ]);
-
-/** Calls whose matrices are all there is to compute: a cpu engine has them beside one another. */
-const ONLY_SOLVES: ReadonlySet<CallName> = new Set(["inverses", "eigenbases", "inverse-roots"]);
 
 /** Calls in work at a time for each core: one is being solved, one is at hand. */
 const CALLS_PER_CORE = 2;
@@ -123,7 +120,7 @@ async function answer({ id, call, request }: ToWorker & { type: "call" }): Promi
   const taken = performance.now();
   const leaving = new AbortController();
   pending.set(id, leaving);
-  const isBeside = ONLY_SOLVES.has(call) && engine.kind === "cpu";
+  const isBeside = engine.kind === "cpu" && onlySolves(call, request);
   const turn = isBeside
     ? device.beside
     : TAKES_TURN_ALONE.has(call)

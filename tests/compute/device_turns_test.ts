@@ -4,7 +4,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { DeviceTurns, GATHER_MS } from "../../src/compute/device_turns.ts";
+import { DeviceTurns, GATHER_MS, OPEN_MS } from "../../src/compute/device_turns.ts";
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -143,7 +143,7 @@ Deno.test("an open turn ends for whoever else is first in the queue", async () =
   deepEqual(sizes, [1, 1, 1]);
 });
 
-Deno.test("an open turn ends after so many, as scopes of tensors do", async () => {
+Deno.test("an open turn ends after so many", async () => {
   const { turns, sizes } = noted();
   turns.lanes = 3;
   const most = DeviceTurns.mostTogether;
@@ -152,6 +152,19 @@ Deno.test("an open turn ends after so many, as scopes of tensors do", async () =
   );
   await pause(1);
   deepEqual(sizes, [most, 1]);
+});
+
+Deno.test("an open turn ends after a time, as scopes of tensors do", async () => {
+  const { turns, sizes } = noted();
+  let isOver = false;
+  setTimeout(() => isOver = true, 1.5 * OPEN_MS);
+  const client = async () => {
+    while (!isOver) await turns.beside(() => pause(20));
+  };
+  turns.lanes = 2;
+  await Promise.all([client(), client()]);
+  await pause(1);
+  equal(sizes.length, 2);
 });
 
 Deno.test("work that fails in an open turn fails alone", async () => {

@@ -17,6 +17,8 @@ import { plan } from "./plan.ts";
 import { scalings } from "./scalings.ts";
 import { updates } from "./updates.ts";
 
+export { onlySolves } from "./only_solves.ts";
+
 /** Takes a document its schema accepted, answers one. */
 export type CallHandler = (
   engine: Engine,
