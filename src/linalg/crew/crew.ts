@@ -164,7 +164,6 @@ export class Crew {
     const share = this.#waiting.splice(0, length);
     await this.#byHelper(helper, share);
     for (const { end } of share) end();
-    this.#handOut();
   }
 
   async #here(share: readonly Asked[]): Promise<void> {
@@ -186,9 +185,12 @@ export class Crew {
     } catch (error) {
       log.error("a helper of the linear algebra was lost", { reason: `${error}` });
       this.#helpers = this.#helpers.filter((each) => each !== helper);
-      return await this.#here(share);
+      await this.#here(share);
+      this.#handOut();
+      return;
     }
     helper.isAtWork = false;
+    this.#handOut();
     outcomes.forEach((outcome, at) => {
       if ("error" in outcome) share[at].reject(unpackError(outcome.error));
       else share[at].resolve(outcome.solution);

@@ -89,6 +89,35 @@ libraryTest(
   },
 );
 
+libraryTest(
+  "a helper that had a part of something brief gets what was asked meanwhile",
+  async (engine) => {
+    const crew = crewOf(engine);
+    const ends: (() => void)[] = [];
+    const stop = await crew.startHelpers(2, () =>
+      Promise.resolve({
+        solve: async (tasks: readonly Task[]) => {
+          await new Promise<void>((end) => ends.push(end));
+          return tasks.map(() => ({ solution: "a helper's" as never }));
+        },
+        stop: () => {},
+      }));
+    const later = () => new Promise((resolve) => setTimeout(resolve, 0));
+    const brief = [1, 2].map((seed) => crew.solve(taskOf("eigh", gramMatrix(100, seed))));
+    await later();
+    equal(ends.length, 1, "the other part is done here");
+    const long = [1, 2].map((seed) => crew.solve(taskOf("eigh", gramMatrix(400, seed))));
+    await later();
+    equal(ends.length, 2);
+    ends[0]();
+    await later();
+    equal(ends.length, 3, "the second of the long ones is with the helper that came to rest");
+    for (const end of ends) end();
+    await Promise.all([...brief, ...long]);
+    stop();
+  },
+);
+
 libraryTest("helpers leave the matrices that they are given as they are", async (engine) => {
   const crew = crewOf(engine);
   const stop = await crew.startHelpers(1);
