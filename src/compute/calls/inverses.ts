@@ -42,7 +42,7 @@ interface Factors {
 export async function inverses(
   engine: Engine,
   request: InversesRequest,
-  call: CallOptions = {},
+  callOptions: CallOptions = {},
 ): Promise<Document> {
   const options: MethodOptions = {
     ...DEFAULT_OPTIONS,
@@ -55,7 +55,7 @@ export async function inverses(
     await answerLayers(
       engine,
       request.layers,
-      { ...request, ...call },
+      { ...request, ...callOptions },
       prepare,
       eachLayer((factors, name, linalg) =>
         factors.diagonal
