@@ -1,7 +1,7 @@
 // C = alpha * op(A) op(B) + diagonal * I, batched, row-major; op is the identity or the transpose.
 //
 // A workgroup owns a tile of C, 8 * SIDE on a side, and streams slabs of DEPTH rows of op(A)^T and
-// op(B) through workgroup memory. An invocation owns 8 x 8 values of the tile in registers: rows
+// op(B) through workgroup memory; the next slab is fetched while this one is multiplied. An invocation owns 8 x 8 values of the tile in registers: rows
 // and columns 4q .. 4q+3 for q = its index and its index + SIDE, so that neighbours read
 // neighbouring quads.
 //
@@ -19,6 +19,10 @@ override LOWER: bool = false;
 const DEPTH = 8u;
 override QUADS = 2 * SIDE;  // quads along a side of the tile
 override TILE = 8 * SIDE;
+override SLAB = DEPTH * QUADS;
+override SLABS = 2 * SLAB;
+override LANES = SIDE * SIDE;
+override QUADS_A_LANE = SLAB / LANES;  // 4, 2 or 1
 
 struct Params {
   m: u32,         // rows of C
@@ -37,8 +41,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> a_slab: array<vec4f, DEPTH * QUADS>;  // op(A)[i, k], quads of i for each k
-var<workgroup> b_slab: array<vec4f, DEPTH * QUADS>;  // op(B)[k, j], quads of j for each k
+// Two slabs each, which take turns.
+var<workgroup> a_slab: array<vec4f, SLABS>;  // op(A)[i, k], quads of i for each k
+var<workgroup> b_slab: array<vec4f, SLABS>;  // op(B)[k, j], quads of j for each k
 
 @compute @workgroup_size(SIDE, SIDE)
 fn matmul(
@@ -61,24 +66,37 @@ fn matmul(
   // Row r of the block is (c[2r], c[2r + 1]). Indexed by constants alone, so it lives in registers.
   var c_block: array<vec4f, 16>;
 
+  // This invocation's quads of the next slabs, where they are few.
+  var a_first: vec4f;
+  var b_first: vec4f;
+  var a_second: vec4f;
+  var b_second: vec4f;
+  var origin = Origin(offset_a, offset_b, row0, column0, k_begin, k_end);
+  var slab = 0u;
   for (var k0 = k_begin; k0 < k_end; k0 += DEPTH) {
-    for (var e = index; e < DEPTH * QUADS; e += SIDE * SIDE) {
-      // Neighbours read along the contiguous axis of each operand.
-      let along = vec2u(e / QUADS, e % QUADS);
-      let across = vec2u(e % DEPTH, e / DEPTH);
-      let at_a = select(across, along, TRANSPOSE_A);
-      a_slab[at_a.x * QUADS + at_a.y] =
-          a_quad(offset_a, row0 + 4 * at_a.y, k0 + at_a.x, k_end);
-      let at_b = select(along, across, TRANSPOSE_B);
-      b_slab[at_b.x * QUADS + at_b.y] =
-          b_quad(offset_b, k0 + at_b.x, column0 + 4 * at_b.y, k_end);
+    if (QUADS_A_LANE > 2 || k0 == k_begin) {
+      for (var e = index; e < SLAB; e += LANES) {
+        keep(slab, e, fetch_a(origin, e), fetch_b(origin, e));
+      }
+    } else {
+      keep(slab, index, a_first, b_first);
+      if (QUADS_A_LANE > 1) { keep(slab, index + LANES, a_second, b_second); }
     }
-    workgroupBarrier();
+    workgroupBarrier();  // the other slab was read, too: nobody is a round behind
+    origin.k0 = k0 + DEPTH;
+    if (QUADS_A_LANE <= 2 && origin.k0 < k_end) {
+      a_first = fetch_a(origin, index);
+      b_first = fetch_b(origin, index);
+      if (QUADS_A_LANE > 1) {
+        a_second = fetch_a(origin, index + LANES);
+        b_second = fetch_b(origin, index + LANES);
+      }
+    }
     for (var t = 0u; t < DEPTH; t++) {
-      let a_low = a_slab[t * QUADS + lane.y];
-      let a_high = a_slab[t * QUADS + lane.y + SIDE];
-      let left = b_slab[t * QUADS + lane.x];
-      let right = b_slab[t * QUADS + lane.x + SIDE];
+      let a_low = a_slab[slab + t * QUADS + lane.y];
+      let a_high = a_slab[slab + t * QUADS + lane.y + SIDE];
+      let left = b_slab[slab + t * QUADS + lane.x];
+      let right = b_slab[slab + t * QUADS + lane.x + SIDE];
       c_block[0] = fma(vec4f(a_low.x), left, c_block[0]);
       c_block[1] = fma(vec4f(a_low.x), right, c_block[1]);
       c_block[2] = fma(vec4f(a_low.y), left, c_block[2]);
@@ -96,7 +114,7 @@ fn matmul(
       c_block[14] = fma(vec4f(a_high.w), left, c_block[14]);
       c_block[15] = fma(vec4f(a_high.w), right, c_block[15]);
     }
-    workgroupBarrier();  // before the slabs are overwritten
+    slab = SLAB - slab;
   }
 
   let offset_c = group.z * params.m * params.n;
@@ -111,6 +129,42 @@ fn matmul(
   store_row(offset_c, high + 1, column, c_block[10], c_block[11]);
   store_row(offset_c, high + 2, column, c_block[12], c_block[13]);
   store_row(offset_c, high + 3, column, c_block[14], c_block[15]);
+}
+
+// Where a workgroup's slabs come origin.
+struct Origin {
+  offset_a: u32,
+  offset_b: u32,
+  row0: u32,
+  column0: u32,
+  k0: u32,
+  k_end: u32,
+}
+
+// Quad e of a slab: neighbours read along the contiguous axis of each operand.
+fn place_a(e: u32) -> vec2u {
+  return select(vec2u(e % DEPTH, e / DEPTH), vec2u(e / QUADS, e % QUADS), TRANSPOSE_A);
+}
+
+fn place_b(e: u32) -> vec2u {
+  return select(vec2u(e / QUADS, e % QUADS), vec2u(e % DEPTH, e / DEPTH), TRANSPOSE_B);
+}
+
+fn fetch_a(origin: Origin, e: u32) -> vec4f {
+  let at = place_a(e);
+  return a_quad(origin.offset_a, origin.row0 + 4 * at.y, origin.k0 + at.x, origin.k_end);
+}
+
+fn fetch_b(origin: Origin, e: u32) -> vec4f {
+  let at = place_b(e);
+  return b_quad(origin.offset_b, origin.k0 + at.x, origin.column0 + 4 * at.y, origin.k_end);
+}
+
+fn keep(slab: u32, e: u32, a_values: vec4f, b_values: vec4f) {
+  let at_a = place_a(e);
+  let at_b = place_b(e);
+  a_slab[slab + at_a.x * QUADS + at_a.y] = a_values;
+  b_slab[slab + at_b.x * QUADS + at_b.y] = b_values;
 }
 
 // Tile t of the lower triangle, counted row by row: (0,0) (1,0) (1,1) (2,0) ...
@@ -131,9 +185,11 @@ fn a_quad(offset: u32, i: u32, k: u32, k_end: u32) -> vec4f {
   );
 }
 
+// Without branches, of which a slab would have dozens.
 fn a_at(offset: u32, i: u32, k: u32, k_end: u32) -> f32 {
-  if (i >= params.m || k >= k_end || (LOWER && k < i)) { return 0.0; }
-  return a[offset + select(i * params.k + k, k * params.m + i, TRANSPOSE_A)];
+  let is_in = (i < params.m) & (k < k_end) & (!LOWER | (k >= i));
+  let at = offset + select(i * params.k + k, k * params.m + i, TRANSPOSE_A);
+  return select(0.0, a[select(0, at, is_in)], is_in);
 }
 
 // op(B)[k, j .. j+3]
@@ -147,8 +203,9 @@ fn b_quad(offset: u32, k: u32, j: u32, k_end: u32) -> vec4f {
 }
 
 fn b_at(offset: u32, k: u32, j: u32, k_end: u32) -> f32 {
-  if (j >= params.n || k >= k_end || (LOWER && k < j)) { return 0.0; }
-  return b[offset + select(k * params.n + j, j * params.k + k, TRANSPOSE_B)];
+  let is_in = (j < params.n) & (k < k_end) & (!LOWER | (k >= j));
+  let at = offset + select(k * params.n + j, j * params.k + k, TRANSPOSE_B);
+  return select(0.0, b[select(0, at, is_in)], is_in);
 }
 
 fn store_row(offset: u32, i: u32, j: u32, left: vec4f, right: vec4f) {
