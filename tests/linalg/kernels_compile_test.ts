@@ -16,6 +16,8 @@ const SOURCES = new URL("../../src/linalg/", import.meta.url);
 interface Kernel {
   /** Files that are joined. */
   readonly parts: readonly string[];
+  /** What stands before them. */
+  readonly prefix?: string;
   readonly entryPoint: string;
   readonly constants?: Readonly<Record<string, number>>;
   /** Workgroup memory beyond what every device has. */
@@ -61,6 +63,33 @@ const reducing = (files: string[], ...entryPoints: string[]): Kernel[] =>
     entryPoints.map((entryPoint) => ({ parts: [form, state, ...files], entryPoint }))
   );
 
+const MERGE = "tridiagonal/merge.wgsl";
+const tridiagonal: Kernel[] = [
+  ...[64, 256].flatMap((lanes) =>
+    [TREE, SUBGROUPS].map((form) => ({
+      parts: [form, "tridiagonal/tridiagonalize.wgsl"],
+      prefix: `const LANES = ${lanes}u;\n`,
+      entryPoint: "tridiagonalize",
+    }))
+  ),
+  ...reducing(["tridiagonal/tear.wgsl"], "take_norm", "tear"),
+  { parts: ["tridiagonal/leaf_spectrum.wgsl"], entryPoint: "leaf_spectrum" },
+  { parts: [MERGE, "tridiagonal/couple.wgsl"], entryPoint: "couple" },
+  ...reducing([MERGE, "tridiagonal/deflate.wgsl"], "deflate"),
+  ...reducing([MERGE, "tridiagonal/secular.wgsl"], "secular_roots", "exact_weights"),
+  ...["rank_one_vectors", "rotate_rows"].map((entryPoint) => ({
+    parts: [MERGE, "tridiagonal/rank_one_vectors.wgsl"],
+    entryPoint,
+  })),
+  {
+    parts: [MERGE, tile, "tridiagonal/merge_product.wgsl"],
+    entryPoint: "merge_product",
+    constants: { QUADS: 16 },
+  },
+  { parts: ["tridiagonal/compact_wy.wgsl"], entryPoint: "compact_wy" },
+  { parts: ["tridiagonal/reflect.wgsl"], entryPoint: "reflect" },
+];
+
 const KERNELS: readonly Kernel[] = [
   ...matmul,
   { parts: ["matmul/sum_splits.wgsl"], entryPoint: "sum_splits" },
@@ -69,9 +98,13 @@ const KERNELS: readonly Kernel[] = [
   ...withState("padded/prepare.wgsl", "prepare"),
   ...withState("padded/unload.wgsl", "unload"),
   { parts: ["padded/load_basis.wgsl"], entryPoint: "load_basis" },
-  ...withState("cholesky_inverse/pivot_block.wgsl", "pivot_block"),
-  ...["block_row", "trailing_update"].map((entryPoint) => ({
-    parts: [tile, `cholesky_inverse/${entryPoint}.wgsl`],
+  {
+    parts: [tile, "cholesky_inverse/block_row.wgsl"],
+    entryPoint: "block_row",
+    constants: { QUADS: 16 },
+  },
+  ...["pivot_block", "trailing_update"].map((entryPoint) => ({
+    parts: [state, tile, "cholesky_inverse/pivot.wgsl", `cholesky_inverse/${entryPoint}.wgsl`],
     entryPoint,
     constants: { QUADS: 16 },
   })),
@@ -98,6 +131,7 @@ const KERNELS: readonly Kernel[] = [
   })),
   ...reducing(["eigh/gap.wgsl", "eigh/convergence.wgsl"], "off_diagonal_rows", "convergence"),
   { parts: ["eigh/gap.wgsl", "eigh/first_order.wgsl"], entryPoint: "first_order" },
+  ...tridiagonal,
   ...withState("eigh/rayleigh.wgsl", "rayleigh"),
   ...reducing(["eigh/sort.wgsl"], "sort", "judge_eigh"),
   ...withState("eigh/unload_values.wgsl", "unload_values"),
@@ -120,10 +154,10 @@ interface Compilation {
 }
 
 const compilations: Compilation[] = KERNELS.map((
-  { parts, entryPoint, constants = {}, needsMemory = false },
+  { parts, prefix = "", entryPoint, constants = {}, needsMemory = false },
 ) => ({
-  name: `${parts.at(0)} ${parts.at(-1)} ${entryPoint} ${JSON.stringify(constants)}`,
-  code: parts.map((part) => readFileSync(new URL(part, SOURCES), "utf8")).join(""),
+  name: `${parts.at(0)} ${parts.at(-1)} ${entryPoint} ${prefix.trim()}${JSON.stringify(constants)}`,
+  code: prefix + parts.map((part) => readFileSync(new URL(part, SOURCES), "utf8")).join(""),
   entryPoint,
   constants: { ...constants },
   usesSubgroups: parts.includes(SUBGROUPS) || parts.includes(IN_SUBGROUP),

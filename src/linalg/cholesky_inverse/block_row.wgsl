@@ -1,4 +1,4 @@
-// Step 2 of a block step: B_kj <- D B_kj for every j != k.
+// Step 1 of a block step: B_kj <- D B_kj for every j != k.
 //
 // Left of the diagonal this finishes block row k of L^-1; right of it, it makes B_kj the transpose
 // of L_jk. Joined with tile_product.wgsl (QUADS = 16).

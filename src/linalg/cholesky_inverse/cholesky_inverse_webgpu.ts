@@ -4,8 +4,9 @@
  *
  * A right-looking Cholesky in blocks of 64 leaves the strict lower triangle free, once the trailing
  * matrix is kept in the upper one; there the same elimination builds `L⁻¹` (Gauss-Jordan). Each
- * block step is three dispatches over the whole batch, and all of the work but the pivot blocks is
- * products of tiles. Then `M⁻¹ = L⁻ᵀ L⁻¹`. n³ multiplications and additions.
+ * block step is two dispatches over the whole batch: all of the work but the blocks on the diagonal
+ * is products of tiles, and each of those is factored beside the products of the step before. Then
+ * `M⁻¹ = L⁻ᵀ L⁻¹`. n³ multiplications and additions.
  *
  * Source: LAPACK's potrf and potri, fused; Gauss-Jordan inversion in place.
  *
@@ -27,15 +28,20 @@ import { recordInverseJudgement, recordProbe } from "../probe/probe_webgpu.ts";
 import { recordExactResidual } from "../probe/exact_webgpu.ts";
 import { smallInverse, smallSide } from "../small_inverse/small_inverse_webgpu.ts";
 import blockRowSource from "./block_row.wgsl" with { type: "text" };
+import pivotSource from "./pivot.wgsl" with { type: "text" };
 import pivotBlockSource from "./pivot_block.wgsl" with { type: "text" };
 import trailingUpdateSource from "./trailing_update.wgsl" with { type: "text" };
 
 const QUADS = BLOCK / 4;
 
+/** Block steps that are submitted together after the first: the device begins while the host records. */
+const STEPS_A_SUBMISSION = 6;
+
 const pivotBlock = defineKernel({
   label: "linalg.pivot-block",
-  source: stateSource + pivotBlockSource,
+  source: stateSource + tileProduct + pivotSource + pivotBlockSource,
   entryPoint: "pivot_block",
+  constants: { QUADS },
   bindings: ["read-write", "read-write", "read-write"],
 });
 
@@ -49,10 +55,10 @@ const blockRow = defineKernel({
 
 const trailingUpdate = defineKernel({
   label: "linalg.trailing-update",
-  source: tileProduct + trailingUpdateSource,
+  source: stateSource + tileProduct + pivotSource + trailingUpdateSource,
   entryPoint: "trailing_update",
   constants: { QUADS },
-  bindings: ["read-write"],
+  bindings: ["read-write", "read-write", "read-write"],
 });
 
 /**
@@ -63,12 +69,14 @@ function recordCholeskyInverse<M extends Member>(batch: PaddedBatch<M>, b: GPUBu
   const { recording, side, count } = batch;
   const blocks = side / BLOCK;
   const dTransposed = batch.scratch([count, BLOCK, BLOCK]);
+  const buffers = [b, dTransposed, batch.stateBuffer];
+  recording.dispatch(pivotBlock, {
+    buffers,
+    uniforms: { u32: [side / 4, 0] },
+    workgroups: [1, 1, count],
+  });
   for (let step = 0; step < blocks; step++) {
-    recording.dispatch(pivotBlock, {
-      buffers: [b, dTransposed, batch.stateBuffer],
-      uniforms: { u32: [side, step] },
-      workgroups: [1, 1, count],
-    });
+    if (step % STEPS_A_SUBMISSION === 1) recording.submit();
     const uniforms = { u32: [side / 4, step] };
     recording.dispatch(blockRow, {
       buffers: [b, dTransposed],
@@ -76,7 +84,7 @@ function recordCholeskyInverse<M extends Member>(batch: PaddedBatch<M>, b: GPUBu
       workgroups: [blocks - 1, 1, count],
     });
     recording.dispatch(trailingUpdate, {
-      buffers: [b],
+      buffers,
       uniforms,
       workgroups: [blocks, blocks - 1 - step, count],
     });
