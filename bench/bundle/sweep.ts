@@ -18,6 +18,8 @@ interface Trial {
   readonly choice: keyof Tuning;
   readonly values: readonly (number | boolean)[];
   readonly works: readonly Work[];
+  /** What the choice is of consequence with. */
+  readonly others?: Partial<Tuning>;
 }
 
 const TRIALS: readonly Trial[] = [
@@ -52,8 +54,14 @@ const TRIALS: readonly Trial[] = [
     works: [["inverse", 1, 128], ["inverse", 128, 128], ["inverse", 128, 64]],
   },
   {
+    choice: "tridiagonal",
+    values: [false, true],
+    works: [["eigh", 1, 128], ["eigh", 1, 512], ["eigh", 1, 1024], ["eigh", 64, 256]],
+  },
+  {
     choice: "narrowBlocksUpTo",
     values: [64, 128, 256, 512, 1024],
+    others: { tridiagonal: false },
     works: [["eigh", 1, 128], ["eigh", 1, 256], ["eigh", 1, 512], ["eigh", 1, 1024]],
   },
 ];
@@ -76,12 +84,12 @@ export async function sweep(
   seconds: number,
 ): Promise<Timing[]> {
   const timings: Timing[] = [];
-  for (const { choice, values, works } of TRIALS) {
+  for (const { choice, values, works, others } of TRIALS) {
     for (const value of values) {
       const engine = await openWebGpuEngine({
         float64,
         reason: "a sweep",
-        tuning: { [choice]: value },
+        tuning: { ...others, [choice]: value },
       });
       if (engine.tuning[choice] !== value) console.log(`${choice} ${value} cannot be had here`);
       else {

@@ -16,7 +16,7 @@ import {
   type FactorOptions,
   factorSide,
 } from "./cholesky_inverse/cholesky_inverse_webgpu.ts";
-import { eigh, type EighMember, eighSide } from "./eigh/eigh_webgpu.ts";
+import { eigh, type EighMember, eighSide, takesWarmStart } from "./eigh/eigh_webgpu.ts";
 import "./gram/gram_webgpu.ts";
 import "./matmul/symmetric_product_webgpu.ts";
 import { inverseRoot, isDeviceRoot, type RootMember } from "./inverse_root/inverse_root_webgpu.ts";
@@ -119,7 +119,9 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
         index,
         matrix: problem.matrix,
         shift: 0,
-        warmStart: problem.warmStart,
+        warmStart: takesWarmStart(this.#engine, problem.matrix.shape[1])
+          ? problem.warmStart
+          : undefined,
         vectors: result.vectors,
         values: result.values,
         judge: (state) => judgeEigh(state, problem.negativeTolerance?.[index], report),

@@ -1,7 +1,7 @@
 /**
  * The tests of the WebGPU linear algebra once more, in the forms that the adapter's class does not choose: reductions by
  * subgroups and small inverses by workgroups on software, reductions by barriers alone and small inverses by subgroups on most
- * cards.
+ * cards. (Block Jacobi has tests of its own.)
  */
 import { strictEqual as equal } from "node:assert/strict";
 import { probeAdapter, TUNINGS } from "@/engine/mod.ts";
@@ -24,3 +24,4 @@ gpuTest("kernels are in the forms that the adapter's class does not choose", (en
 
 await import("./webgpu_test.ts");
 await import("./webgpu_eigh_test.ts");
+await import("./webgpu_tridiagonal_test.ts");

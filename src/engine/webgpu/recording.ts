@@ -165,30 +165,33 @@ export class Recording {
     this.#steps.push(copy);
   }
 
-  /** Hands everything to the queue; returns before it has run. */
+  /** Hands what was recorded to the queue; returns before it has run. More may be recorded after. */
   submit(): void {
     const { device, pipelines } = this.resources;
     this.handOver();
-    if (this.#uniforms.length === 0) return; // Deno 2.9.6 panics on an empty write
-    const uniforms = this.resources.writeUniforms(this.#uniformWords());
+    const steps = this.#steps.splice(0);
+    const blocks = this.#uniforms.splice(0);
+    if (blocks.length === 0) return; // Deno 2.9.6 panics on an empty write
+    const uniforms = this.resources.writeUniforms(wordsOf(blocks));
     const encoder = device.createCommandEncoder({ label: this.label });
     let pass: GPUComputePassEncoder | undefined;
-    for (const step of this.#steps) {
+    let last: { kernel: Kernel; buffers: readonly GPUBuffer[]; group: GPUBindGroup } | undefined;
+    for (const step of steps) {
       if ("bytes" in step) {
         pass?.end();
-        pass = undefined;
+        pass = last = undefined;
         const { source, sourceAt, target, targetAt, bytes } = step;
         encoder.copyBufferToBuffer(source, sourceAt, target, targetAt, bytes);
         continue;
       }
       const { kernel, dispatch: { buffers, workgroups }, slot } = step;
       pass ??= encoder.beginComputePass({ label: this.label });
-      pass.setPipeline(pipelines.of(kernel).pipeline);
-      pass.setBindGroup(
-        0,
-        this.resources.bindGroup(kernel, buffers, uniforms),
-        kernel.hasUniforms ?? true ? [slot * UNIFORM_SLOT_BYTES] : [],
-      );
+      if (kernel !== last?.kernel) pass.setPipeline(pipelines.of(kernel).pipeline);
+      const group = kernel === last?.kernel && buffers === last.buffers
+        ? last.group
+        : this.resources.bindGroup(kernel, buffers, uniforms);
+      last = { kernel, buffers, group };
+      pass.setBindGroup(0, group, kernel.hasUniforms ?? true ? [slot * UNIFORM_SLOT_BYTES] : []);
       if ("buffer" in workgroups) {
         pass.dispatchWorkgroupsIndirect(workgroups.buffer, workgroups.offset);
       } else {
@@ -199,14 +202,15 @@ export class Recording {
     pass?.end();
     device.queue.submit([encoder.finish()]);
   }
+}
 
-  #uniformWords(): Uint32Array<ArrayBuffer> {
-    const words = new Uint32Array(this.#uniforms.length * UNIFORM_WORDS);
-    const floats = new Float32Array(words.buffer);
-    this.#uniforms.forEach(({ u32 = [], f32 = [] } = {}, slot) => {
-      words.set(u32, slot * UNIFORM_WORDS);
-      floats.set(f32, slot * UNIFORM_WORDS + u32.length);
-    });
-    return words;
-  }
+/** A slot for each block. */
+function wordsOf(blocks: readonly (Uniforms | undefined)[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(blocks.length * UNIFORM_WORDS);
+  const floats = new Float32Array(words.buffer);
+  blocks.forEach(({ u32 = [], f32 = [] } = {}, slot) => {
+    words.set(u32, slot * UNIFORM_WORDS);
+    floats.set(f32, slot * UNIFORM_WORDS + u32.length);
+  });
+  return words;
 }

@@ -1,6 +1,10 @@
 /**
- * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi, in one workgroup up to 64,
- * in blocks above.
+ * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi in one workgroup up to 32, and above by way of a
+ * tridiagonal matrix (tridiagonal/), or by block Jacobi what that cannot take.
+ *
+ * The way by a tridiagonal matrix ends with the same step as the others: the basis is made orthonormal by Newton-Schulz, and the
+ * eigenvalues are Rayleigh quotients, which also give the exact residual. A warm start is of no use to it; it takes less time than
+ * block Jacobi with one.
  *
  * Block Jacobi pairs the block rows by a round robin; a round diagonalizes all its pivots (a
  * workgroup each) and applies their rotations to the rest as products of tiles. Sweeps are recorded
@@ -13,7 +17,7 @@
  * second series mends what was too close for first order, seldom more than nothing; then the same
  * again, and the eigenvalues are Rayleigh quotients, which also give the exact residual.
  *
- * A warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift, and
+ * There a warm start `V₀` turns the problem into `V₀ᵀ M V₀`, nearly diagonal after a small drift, and
  * sorted: what is too close for first order is near the diagonal. Two rounds between neighbouring
  * blocks and a correction, taken twice, stand in for the sweeps, which do only what is left.
  *
@@ -34,6 +38,11 @@ import { recordOrthogonalityJudgement } from "../probe/probe_webgpu.ts";
 import { stateSource } from "../padded/padded_webgpu.ts";
 import { withReductions } from "../reduce/reduce_webgpu.ts";
 import { BlockJacobi, recordSmallJacobi, type Series } from "./jacobi_webgpu.ts";
+import { LEAF } from "../tridiagonal/divide_and_conquer_webgpu.ts";
+import {
+  largestTridiagonalSide,
+  recordTridiagonalEigenvectors,
+} from "../tridiagonal/tridiagonal_webgpu.ts";
 import rayleighSource from "./rayleigh.wgsl" with { type: "text" };
 import sortSource from "./sort.wgsl" with { type: "text" };
 import unloadValuesSource from "./unload_values.wgsl" with { type: "text" };
@@ -46,7 +55,7 @@ export interface EighMember extends Member {
   readonly values: Tensor;
 }
 
-/** Largest side that one workgroup solves. */
+/** Largest side that one workgroup solves by Jacobi. */
 const SMALL = 64;
 
 /** The padded side of a matrix of size d: 16, 32, 64, then multiples of 64. */
@@ -55,8 +64,17 @@ export function eighSide(d: number): number {
   return d <= 32 ? 32 : BLOCK * Math.ceil(d / BLOCK);
 }
 
+/** Whether a matrix of size d is decomposed faster where it begins from the eigenvectors of one that is near. */
+export function takesWarmStart(engine: WebGpuEngine, d: number): boolean {
+  return !isTridiagonal(engine, eighSide(d));
+}
+
+function isTridiagonal(engine: WebGpuEngine, side: number): boolean {
+  return side > LEAF && engine.tuning.tridiagonal && side <= largestTridiagonalSide(engine);
+}
+
 /**
- * Decomposes the members of one size class; all or none of them have a warm start.
+ * Decomposes the members of one size class; all or none of them have a warm start, and none that takes none.
  * @returns the states, one a member; the caller reads and disposes them.
  */
 export function eigh(
@@ -79,7 +97,9 @@ export function eigh(
     multiply({ a, b: s, c: t });
     multiply({ a: s, b: t, c: a, transposeA: true, symmetric: true });
   }
-  const v = side > SMALL
+  const v = isTridiagonal(engine, side)
+    ? recordTridiagonalBasis(batch, arrays, multiply)
+    : side > SMALL
     ? recordBlockBasis(batch, arrays, multiply, isWarm)
     : recordSmallBasis(batch, arrays, multiply, isWarm);
 
@@ -133,6 +153,19 @@ function recordSmallBasis<M extends Member>(
   multiply({ a: rough, b: rough, c: s, transposeA: true, ...POLISH });
   multiply({ a: rough, b: s, c: polished });
   return polished;
+}
+
+/** By way of a tridiagonal matrix. @returns the array that V ends up in. */
+function recordTridiagonalBasis(
+  batch: PaddedBatch<EighMember>,
+  { a, basis, s, t }: Arrays,
+  multiply: Multiply,
+): GPUBuffer {
+  const rows = recordTridiagonalEigenvectors(batch, { a, reflectors: basis, z: [s, t] });
+  const other = rows === s ? t : s;
+  multiply({ a: rows, b: rows, c: other, transposeB: true, ...POLISH });
+  multiply({ a: rows, b: other, c: basis, transposeA: true });
+  return basis;
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineKernel, type Kernel } from "@/engine/mod.ts";
+import { defineKernel, type Kernel, type WebGpuEngine } from "@/engine/mod.ts";
 import { type Member, type PaddedBatch, stateSource } from "../padded/padded_webgpu.ts";
 import tileProduct from "../padded/tile_product.wgsl" with { type: "text" };
 import { withReductions } from "../reduce/reduce_webgpu.ts";
@@ -41,8 +41,26 @@ export function recordSmallJacobi<M extends Member>(
   const { side, count } = batch;
   const decision = { pivots: 1, tiles: 0, start: 2, tolerance: 0, correctable: 0, maxTurn: 0 };
   recordConvergence(batch, a, batch.scratch([count, side, 4]), decision);
-  batch.recording.dispatch(jacobi(batch, side), {
-    buffers: [a, q, batch.scratch([count, side, side]), batch.stateBuffer],
+  const scratch = batch.scratch([count, side, side]);
+  recordJacobi(batch, { a, q, scratch, states: batch.stateBuffer, side, count });
+}
+
+/** As {@linkcode recordSmallJacobi}, of `count` matrices that are no members of the batch. */
+export function recordJacobi(
+  { engine, recording }: Pick<PaddedBatch<Member>, "engine" | "recording">,
+  { a, q, scratch, states, side, count }: {
+    /** `[count, side, side]`, all three. */
+    a: GPUBuffer;
+    q: GPUBuffer;
+    scratch: GPUBuffer;
+    /** `MatrixState [count]` with the norm that small entries are measured by. */
+    states: GPUBuffer;
+    side: number;
+    count: number;
+  },
+): void {
+  recording.dispatch(jacobi(engine, side), {
+    buffers: [a, q, scratch, states],
     uniforms: { u32: [side, 2, 0, MAX_SMALL_SWEEPS] },
     workgroups: [1, 1, count],
   });
@@ -119,7 +137,7 @@ export class BlockJacobi<M extends Member> {
     const { batch, a, vTransposed } = this;
     const { recording, side, stateBuffer, engine } = batch;
     const rows = this.#rows;
-    recording.dispatch(jacobi(batch, 2 * rows), {
+    recording.dispatch(jacobi(engine, 2 * rows), {
       buffers: [a, this.#q, this.#qScratch, stateBuffer],
       uniforms: { u32: [side, side / rows, round, maxSweeps] },
       workgroups: { buffer: engine.indirectCounts, offset: 0 },
@@ -178,7 +196,7 @@ function recordOffDiagonalRows<M extends Member>(
 
 const jacobiVariants = new Map<string, Kernel>();
 
-function jacobi<M extends Member>({ engine }: PaddedBatch<M>, side: number): Kernel {
+function jacobi(engine: WebGpuEngine, side: number): Kernel {
   const bytes = 4 * (side * (side + 1) / 2 + side * side) + // the triangle and Q
     side / 2 * (16 + 8) + side / 2 * (side / 2 + 1) * 2 + // rotations, pairs, places
     4 * side + 8; // rank, two words

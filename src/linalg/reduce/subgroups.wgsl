@@ -25,3 +25,32 @@ fn largest_of(mine: Value, lane: u32) -> Value {
   for (var s = 1u; s < LANES / size; s++) { largest = max(largest, subgroup_values[s]); }
   return largest;
 }
+
+fn product_of(mine: Value, lane: u32) -> Value {
+  let size = subgroupAdd(1u);
+  let product = subgroupMul(mine);
+  if (lane % size == 0) { subgroup_values[lane / size] = product; }
+  workgroupBarrier();
+  var total = subgroup_values[0];
+  for (var s = 1u; s < LANES / size; s++) { total *= subgroup_values[s]; }
+  return total;
+}
+
+var<workgroup> second_values: array<Value, LANES>;
+
+fn two_sums_of(first: Value, second: Value, lane: u32) -> array<Value, 2> {
+  let size = subgroupAdd(1u);
+  let sums = array<Value, 2>(subgroupAdd(first), subgroupAdd(second));
+  workgroupBarrier();  // what was summed before was read
+  if (lane % size == 0) {
+    subgroup_values[lane / size] = sums[0];
+    second_values[lane / size] = sums[1];
+  }
+  workgroupBarrier();
+  var totals = array<Value, 2>(subgroup_values[0], second_values[0]);
+  for (var s = 1u; s < LANES / size; s++) {
+    totals[0] += subgroup_values[s];
+    totals[1] += second_values[s];
+  }
+  return totals;
+}
