@@ -67,6 +67,22 @@ gpuTest("a recording runs between the TensorFlow.js operations around it", async
   dispose([x, y, z]);
 });
 
+gpuTest("a recording may be submitted in parts, also in one of copies alone", async (engine) => {
+  const x = tidy(() => mul(tensor([1, 2, 3]), 1)), y = engine.emptyTensor([3]);
+  const [source, target] = [x, y].map((each) => engine.bufferOf(each));
+  const recording = engine.record("test");
+  for (let part = 0; part < 3; part++) {
+    const uniforms = { u32: [3], f32: [part] }; // of each part its own
+    recording.dispatch(affine, { buffers: [source, target], uniforms, workgroups: [1] });
+    recording.submit();
+    recording.copy({ source: target, sourceAt: 0, target: source, targetAt: 0, bytes: 12 });
+    recording.submit();
+  }
+  const [values] = await engine.read([x]);
+  deepEqual([...values], [5, 5, 5]); // 2·(1·(0·x + 1) + 1) + 1
+  dispose([x, y]);
+});
+
 gpuTest("a recording of nothing and an empty write are no work", async (engine) => {
   const y = engine.emptyTensor([0, 3]);
   const recording = engine.record("test");

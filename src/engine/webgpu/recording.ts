@@ -63,7 +63,7 @@ export class DispatchResources {
       this.forgetBuffers();
       this.#uniforms = this.#uniformBuffer(2 ** Math.ceil(Math.log2(slots)));
     }
-    this.device.queue.writeBuffer(this.#uniforms, 0, words);
+    if (slots > 0) this.device.queue.writeBuffer(this.#uniforms, 0, words); // Deno 2.9.6 panics on an empty write
     return this.#uniforms;
   }
 
@@ -171,7 +171,7 @@ export class Recording {
     this.handOver();
     const steps = this.#steps.splice(0);
     const blocks = this.#uniforms.splice(0);
-    if (blocks.length === 0) return; // Deno 2.9.6 panics on an empty write
+    if (steps.length === 0) return;
     const uniforms = this.resources.writeUniforms(wordsOf(blocks));
     const encoder = device.createCommandEncoder({ label: this.label });
     let pass: GPUComputePassEncoder | undefined;
