@@ -7,6 +7,7 @@ import { Admission } from "@/admission/mod.ts";
 import { startCompute } from "@/compute/mod.ts";
 import { asksForHelp, type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchKeys } from "@/keys/mod.ts";
+import { exit } from "@/exit.ts";
 import { configureLog, log } from "@/log.ts";
 import { metricsOf } from "@/observe/mod.ts";
 import { expectPermissions } from "@/permissions.ts";
@@ -19,10 +20,10 @@ import { createApp } from "./routes/mod.ts";
 try {
   if (asksForHelp(Deno.args)) console.log(helpText());
   else await serve(readConfig());
-  Deno.exit(0);
+  exit(0);
 } catch (error) {
   console.error(`curvd cannot start: ${error instanceof Error ? error.message : error}`);
-  Deno.exit(1);
+  exit(1);
 }
 
 /** Serves until told to stop, then finishes what was begun. */

@@ -8,6 +8,7 @@
  * @module
  */
 import { openAncestry } from "./ancestry.ts";
+import { exit } from "./exit.ts";
 
 const POLL_MS = 250;
 /** `deno task` forwards the Ctrl-C that the terminal has sent to all: the same one, twice. */
@@ -25,7 +26,7 @@ export function watchForShutdown(isUnderNpx: boolean): Shutdown {
   let requestedAt = Infinity;
 
   const request = (reason: string) => {
-    if (performance.now() - requestedAt > SAME_SIGNAL_MS) Deno.exit(130);
+    if (performance.now() - requestedAt > SAME_SIGNAL_MS) exit(130);
     requestedAt = Math.min(requestedAt, performance.now());
     requested.resolve(reason);
   };

@@ -33,7 +33,7 @@ export interface Report {
   clipped?: number;
   /** Eigenvalues below zero, of eigenvectors only. */
   negative?: number;
-  /** Jacobi sweeps or Newton steps taken. */
+  /** Jacobi sweeps or Newton steps taken; 0 by a way without any. */
   sweeps?: number;
   /** What computed it in the end. */
   engine: "webgpu" | "blas" | "built-in" | "float64";

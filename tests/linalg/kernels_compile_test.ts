@@ -72,7 +72,7 @@ const tridiagonal: Kernel[] = [
       entryPoint: "tridiagonalize",
     }))
   ),
-  ...reducing(["tridiagonal/tear.wgsl"], "take_norm", "tear"),
+  ...withState("tridiagonal/tear.wgsl", "tear"),
   { parts: ["tridiagonal/leaf_spectrum.wgsl"], entryPoint: "leaf_spectrum" },
   { parts: [MERGE, "tridiagonal/couple.wgsl"], entryPoint: "couple" },
   ...reducing([MERGE, "tridiagonal/deflate.wgsl"], "deflate"),

@@ -2,7 +2,7 @@
  * Eigenvectors by way of a tridiagonal matrix on WebGPU: matrices whose reduction, deflation or merges have special cases,
  * and matrices of any size and scale.
  */
-import { ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import fc from "fast-check";
 import type { WebGpuEngine } from "@/engine/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
@@ -53,6 +53,14 @@ const SPECIAL: Record<string, (d: number) => Float32Array> = {
     withSpectrum(Float64Array.from({ length: d }, (_, i) => i === 0 ? 1e9 : i / d), 8),
   "zero but for a corner": (d) => symmetric(d, (i, j) => Number(Math.min(i, j) >= d - 2)),
   "zero but for the other corner": (d) => symmetric(d, (i, j) => Number(Math.max(i, j) < 2)),
+  "half there, half too small to square": (d) => {
+    const [whole, m] = [gramMatrix(d, 9), gramMatrix(d, 10)];
+    return symmetric(
+      d,
+      (i, j) =>
+        (i - d / 2) * (j - d / 2) < 0 ? 0 : i < d / 2 ? whole[i * d + j] : 1e-20 * m[i * d + j],
+    );
+  },
   "negative definite": (d) => gramMatrix(d, 9).map((value) => -value),
 };
 
@@ -75,6 +83,21 @@ gpuTest("every number of leaves merges, also where a block has no partner", asyn
   for (const d of [127, 191, 256, 300, 321, 449]) {
     await assertDecomposed(engine, gramMatrix(d, d), `${d}`);
   }
+});
+
+gpuTest("what is not a number beside a matrix leaves it as it is", async (engine) => {
+  const d = 130, m = gramMatrix(d, 11);
+  const alone = await decompose(engine, m);
+  const broken = m.map((value, at) => at === 77 * d + 78 || at === 78 * d + 77 ? NaN : value);
+  const [beside, failed] = await Promise.allSettled([
+    decompose(engine, m),
+    decompose(engine, broken),
+  ]);
+  equal(failed.status, "rejected");
+  ok(beside.status === "fulfilled");
+  equal(beside.value.report.engine, "webgpu");
+  deepEqual(beside.value.vectors, alone.vectors);
+  deepEqual(beside.value.values, alone.values);
 });
 
 gpuTest("matrices of any spectrum, size and scale keep their bounds", async (engine) => {

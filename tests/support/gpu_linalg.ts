@@ -65,12 +65,15 @@ export async function invert(
 
 export async function decompose(engine: WebGpuEngine, matrix: Matrix, warmStart?: Stack) {
   const input = stackOf(matrix);
-  const { arrays: [vectors, values], reports: [report] } = await solve(
-    engine,
-    (linalg) => linalg.eigh([{ name: "fc A", matrix: input, warmStart }]),
-  );
-  input.dispose();
-  return { vectors, values, report };
+  try {
+    const { arrays: [vectors, values], reports: [report] } = await solve(
+      engine,
+      (linalg) => linalg.eigh([{ name: "fc A", matrix: input, warmStart }]),
+    );
+    return { vectors, values, report };
+  } finally {
+    input.dispose();
+  }
 }
 
 export function plusIdentity(matrix: Matrix, shift: number, d: number): Float64Array {

@@ -139,7 +139,7 @@ export class WebGpuEngine implements Engine {
     });
   }
 
-  /** A new compute pass on the queue that TensorFlow.js uses. */
+  /** New work for the queue that TensorFlow.js uses. */
   record(label: string): Recording {
     return new Recording(label, this.tuning, this.#resources, () => this.backend.flush());
   }

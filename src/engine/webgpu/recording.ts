@@ -1,5 +1,5 @@
 /**
- * Many dispatches in one compute pass, and copies before and after.
+ * Many dispatches in one compute pass, and copies between.
  *
  * A dispatch costs the host about a microsecond this way, against 25 to 66 for a TensorFlow.js
  * operation: bind groups are cached, and each dispatch's uniforms are a slot of one buffer, chosen
@@ -120,7 +120,7 @@ export interface Copy {
   readonly bytes: number;
 }
 
-/** Dispatches and copies to be submitted together. Use once. */
+/** Dispatches and copies, submitted together or in parts. */
 export class Recording {
   readonly #steps: (Copy | { kernel: Kernel; dispatch: Dispatch; slot: number })[] = [];
   readonly #uniforms: (Uniforms | undefined)[] = [];

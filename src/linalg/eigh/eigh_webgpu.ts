@@ -1,6 +1,6 @@
 /**
  * Eigenvalues and eigenvectors of symmetric matrices on WebGPU: Jacobi in one workgroup up to 32, and above by way of a
- * tridiagonal matrix (tridiagonal/), or by block Jacobi what that cannot take.
+ * tridiagonal matrix (tridiagonal/). What that cannot take, or where it is not chosen: one workgroup up to 64, then block Jacobi.
  *
  * The way by a tridiagonal matrix ends with the same step as the others: the basis is made orthonormal by Newton-Schulz, and the
  * eigenvalues are Rayleigh quotients, which also give the exact residual. A warm start is of no use to it; it takes less time than

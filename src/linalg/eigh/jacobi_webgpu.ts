@@ -45,6 +45,16 @@ export function recordSmallJacobi<M extends Member>(
   recordJacobi(batch, { a, q, scratch, states: batch.stateBuffer, side, count });
 }
 
+/** Takes the norms of a batch's matrices. */
+export function recordNorm<M extends Member>(batch: PaddedBatch<M>, a: GPUBuffer): void {
+  const rowSquares = batch.scratch([batch.count, batch.side, 4]);
+  const decision = { pivots: 0, tiles: 0, start: 2, ...SETTLED };
+  recordConvergence(batch, a, rowSquares, decision);
+}
+
+/** Nothing is above it: no sweep is asked for. */
+const SETTLED = { tolerance: 1e18, correctable: 0, maxTurn: 1e18 };
+
 /** As {@linkcode recordSmallJacobi}, of `count` matrices that are no members of the batch. */
 export function recordJacobi(
   { engine, recording }: Pick<PaddedBatch<Member>, "engine" | "recording">,

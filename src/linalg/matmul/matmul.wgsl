@@ -1,9 +1,10 @@
 // C = alpha * op(A) op(B) + diagonal * I, batched, row-major; op is the identity or the transpose.
 //
 // A workgroup owns a tile of C, 8 * SIDE on a side, and streams slabs of DEPTH rows of op(A)^T and
-// op(B) through workgroup memory; the next slab is fetched while this one is multiplied. An invocation owns 8 x 8 values of the tile in registers: rows
-// and columns 4q .. 4q+3 for q = its index and its index + SIDE, so that neighbours read
-// neighbouring quads.
+// op(B) through workgroup memory; the next slab is fetched while this one is multiplied, where an
+// invocation has few of its quads. An invocation owns 8 x 8 values of the tile in registers: rows and
+// columns 4q .. 4q+3 for q = its index and its index + SIDE, so that neighbours read neighbouring
+// quads.
 //
 // With SYMMETRIC (op(A) = op(B)^T, or A and B symmetric and commuting) only tiles on and below the
 // diagonal are computed, and each value is written to both of its places: C is symmetric to the
@@ -131,7 +132,7 @@ fn matmul(
   store_row(offset_c, high + 3, column, c_block[14], c_block[15]);
 }
 
-// Where a workgroup's slabs come origin.
+// Where a workgroup's slabs come from.
 struct Origin {
   offset_a: u32,
   offset_b: u32,

@@ -2,7 +2,7 @@
  * Kernels that reduce over a workgroup, in two forms: tree.wgsl anywhere, subgroups.wgsl where the
  * device was opened with subgroups.
  *
- * Only reductions have a second form. A step of jacobi.wgsl and a column of pivot_block.wgsl let
+ * Only reductions have a second form. A step of jacobi.wgsl and four columns of pivot.wgsl let
  * nobody write before everybody has read: their barriers would stay, and what they share is read
  * from workgroup memory at one address, which costs no more than a broadcast.
  *
@@ -12,7 +12,7 @@ import type { KernelDefinition } from "@/engine/mod.ts";
 import subgroupForm from "./subgroups.wgsl" with { type: "text" };
 import treeForm from "./tree.wgsl" with { type: "text" };
 
-/** The sources of a kernel that calls `sum_of` or `largest_of`. */
+/** The sources of a kernel that calls `sum_of`, `two_sums_of`, `largest_of` or `product_of`. */
 export function withReductions(
   source: string,
 ): Pick<KernelDefinition, "source" | "subgroupSource"> {

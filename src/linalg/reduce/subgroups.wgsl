@@ -1,4 +1,4 @@
-// As tree.wgsl, with one barrier: a subgroup reduces its own lanes, then one value of each passes
+// As tree.wgsl, with a barrier or two: a subgroup reduces its own lanes, then one value of each passes
 // through workgroup memory.
 //
 // Right for every size of subgroup, which is counted, not assumed: a compiler may choose it for

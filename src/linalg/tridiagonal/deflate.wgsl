@@ -8,6 +8,7 @@
 // of reduce/, state.wgsl and merge.wgsl.
 //
 // Source: Dongarra and Sorensen 1987 (LAPACK's laed2).
+// Departs: only poles within twice the tolerance meet, whatever their weights.
 
 @group(0) @binding(0) var<storage, read> sorted: array<Pole>;           // [batch, side]
 @group(0) @binding(1) var<storage, read> tridiagonal: array<vec4f>;     // [batch, side]: d, e
@@ -65,24 +66,19 @@ fn deflate(
         }
         if (has_last) {
           let gap = pole.value - last.value;
-          // |c s| is at most a half: most poles are apart for any weights.
-          var meets = gap <= 2 * tolerance;
-          if (meets) {
+          // What the rotation leaves beside the diagonal is gap c s, and |c s| is at most a half.
+          if (gap <= 2 * tolerance) {
             let weight = sqrt(last.weight * last.weight + pole.weight * pole.weight);
             let c = pole.weight / weight;
             let s = -last.weight / weight;
-            meets = abs(gap * c * s) <= tolerance;
-            if (meets) {
-              rotations[batch + merge.start + rotated] = Rotation(last.vector, pole.vector, c, s);
-              rotated++;
-              pole.value -= gap * s * s;
-              pole.weight = weight;
-              last.value += gap * s * s;
-              leave(batch + merge.end, left, last);
-              left++;
-            }
-          }
-          if (!meets) {
+            rotations[batch + merge.start + rotated] = Rotation(last.vector, pole.vector, c, s);
+            rotated++;
+            pole.value -= gap * s * s;
+            pole.weight = weight;
+            last.value += gap * s * s;
+            leave(batch + merge.end, left, last);
+            left++;
+          } else {
             poles[batch + merge.start + moved] = last;
             moved++;
           }

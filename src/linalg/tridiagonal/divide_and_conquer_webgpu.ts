@@ -32,14 +32,12 @@ export const LEAF = 32;
 /** Lanes of the kernels that give a lane a column, and columns of those that give a workgroup 16. */
 const LANES = 64, COLUMNS = 16;
 
-const [takeNorm, tear] = ["take_norm", "tear"].map((entryPoint) =>
-  defineKernel({
-    label: `linalg.${entryPoint}`,
-    ...withReductions(stateSource + tearSource),
-    entryPoint,
-    bindings: ["read", "read-write", "read-write", "read-write"],
-  })
-);
+const tear = defineKernel({
+  label: "linalg.tear",
+  source: stateSource + tearSource,
+  entryPoint: "tear",
+  bindings: ["read", "read", "read-write", "read-write"],
+});
 
 const leafSpectrum = defineKernel({
   label: "linalg.leaf-spectrum",
@@ -89,7 +87,7 @@ const mergeProduct = defineKernel({
 });
 
 /**
- * Records `T = Z Λ Zᵀ`; the norm of T goes to the states.
+ * Records `T = Z Λ Zᵀ`; the states have its norm.
  * @returns the array of `z` that holds Zᵀ; its rows are in no order.
  */
 export function recordDivideAndConquer<M extends Member>(
@@ -168,12 +166,11 @@ function recordLeaves<M extends Member>(
   const leaves = matrices(), q = matrices();
   const states = batch.scratch([count, perMatrix, STATE_WORDS]);
   const values = batch.scratch([count, side]);
-  const torn = {
+  recording.dispatch(tear, {
     buffers: [tridiagonal, stateBuffer, states, leaves],
     uniforms: { u32: [side] },
-  };
-  recording.dispatch(takeNorm, { ...torn, workgroups: [1, 1, count] });
-  recording.dispatch(tear, { ...torn, workgroups: [perMatrix, 1, count] });
+    workgroups: [perMatrix, 1, count],
+  });
   recordJacobi(batch, {
     a: leaves,
     q,

@@ -1,40 +1,23 @@
-// The ends of the divide and conquer: a tridiagonal matrix is torn into leaves of 32, each a small
-// matrix by itself, and what jacobi.wgsl finds becomes the first blocks of Z^T.
+// Where the divide and conquer begins: a tridiagonal matrix is torn into leaves of 32, each a small
+// matrix by itself.
 //
 //   T = diag(T_1, T_2) + |beta| u u^T: where beta couples two leaves, the diagonal on both sides
 //   loses |beta|
 //
-// Joined with a form of reduce/ and state.wgsl.
+// A leaf's small entries are measured by the norm of the whole. Joined with state.wgsl.
 
 struct Params {
   side: u32,
 }
 
 @group(0) @binding(0) var<storage, read> tridiagonal: array<vec4f>;          // [batch, side]: d, e
-@group(0) @binding(1) var<storage, read_write> states: array<MatrixState>;   // [batch]
+@group(0) @binding(1) var<storage, read> states: array<MatrixState>;   // [batch]
 @group(0) @binding(2) var<storage, read_write> leaf_states: array<MatrixState>;  // [batch, leaves]
 @group(0) @binding(3) var<storage, read_write> leaves: array<f32>;           // [batch, leaves, 32, 32]
 @group(0) @binding(4) var<uniform> params: Params;
 
 const LANES = 64u;
 const LEAF = 32u;
-alias Value = f32;
-
-// |M|_F, as T has it. One workgroup a matrix.
-@compute @workgroup_size(LANES)
-fn take_norm(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let size = u32(states[group.z].size);
-  var mine = 0.0;
-  for (var i = lane; i < size; i += LANES) {
-    let t = tridiagonal[group.z * params.side + i];
-    mine += t.x * t.x + 2 * t.y * t.y;
-  }
-  let square = sum_of(mine, lane);
-  if (lane == 0) { states[group.z].norm = sqrt(square); }
-}
 
 @compute @workgroup_size(LANES)
 fn tear(

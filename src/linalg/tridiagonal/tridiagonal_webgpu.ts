@@ -15,9 +15,9 @@
  * @module
  */
 import { defineKernel, type Kernel, type WebGpuEngine } from "@/engine/mod.ts";
+import { recordNorm } from "../eigh/jacobi_webgpu.ts";
 import type { Member, PaddedBatch } from "../padded/padded_webgpu.ts";
-import subgroupForm from "../reduce/subgroups.wgsl" with { type: "text" };
-import treeForm from "../reduce/tree.wgsl" with { type: "text" };
+import { withReductions } from "../reduce/reduce_webgpu.ts";
 import { recordDivideAndConquer } from "./divide_and_conquer_webgpu.ts";
 import { recordReflections } from "./reflectors_webgpu.ts";
 import tridiagonalizeSource from "./tridiagonalize.wgsl" with { type: "text" };
@@ -31,16 +31,19 @@ const SMALLEST_WORKGROUP = 64;
  * Steps that are submitted together: the device works while the host records the next. A submission costs the host 30 µs, a
  * step both some 6.
  */
-const STEPS_A_SUBMISSION = 48, FIRST_STEPS = 8;
+const STEPS_A_SUBMISSION = 48, FIRST_STEPS = 9;
 
 /** Bytes of workgroup memory a lane, for sums without subgroups: two vectors of four. */
 const LANE_BYTES = 32;
 
 /** The largest side that a device can reduce: a workgroup spans a row. */
 export function largestTridiagonalSide({ device: { limits } }: WebGpuEngine): number {
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
-  return COLUMNS *
-    Math.min(maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize / LANE_BYTES);
+  const lanes = Math.min(
+    limits.maxComputeInvocationsPerWorkgroup,
+    limits.maxComputeWorkgroupSizeX,
+    limits.maxComputeWorkgroupStorageSize / LANE_BYTES,
+  );
+  return COLUMNS * 2 ** Math.floor(Math.log2(lanes)); // as lanesOf() rounds up
 }
 
 /** Arrays `[count, side, side]`. */
@@ -53,13 +56,14 @@ export interface TridiagonalArrays {
 }
 
 /**
- * Records the way to the eigenvectors of `a`, to the last bits but those of rounding.
+ * Records the way to the eigenvectors of `a`, orthonormal but for rounding; the states have its norm.
  * @returns the array of `z` that holds them, in its rows, in no order.
  */
 export function recordTridiagonalEigenvectors<M extends Member>(
   batch: PaddedBatch<M>,
   { a, reflectors, z }: TridiagonalArrays,
 ): GPUBuffer {
+  recordNorm(batch, a);
   const tridiagonal = recordReduction(batch, a, reflectors);
   const vectors = recordDivideAndConquer(batch, { tridiagonal, z, u: a });
   recordReflections(batch, { reflectors, tridiagonal, z: vectors, w: a });
@@ -84,7 +88,7 @@ function recordReduction<M extends Member>(
       uniforms: { u32: [side, step] },
       workgroups: [Math.max(1, rows / ROWS), 1, count],
     });
-    if (step % STEPS_A_SUBMISSION === FIRST_STEPS) recording.submit();
+    if ((step + 1) % STEPS_A_SUBMISSION === FIRST_STEPS) recording.submit();
   }
   return tridiagonal;
 }
@@ -99,11 +103,9 @@ const variants = new Map<number, Kernel>();
 function tridiagonalize(lanes: number): Kernel {
   let kernel = variants.get(lanes);
   if (kernel === undefined) {
-    const constants = `const LANES = ${lanes}u;\n`;
     kernel = defineKernel({
       label: "linalg.tridiagonalize",
-      source: constants + treeForm + tridiagonalizeSource,
-      subgroupSource: constants + subgroupForm + tridiagonalizeSource,
+      ...withReductions(`const LANES = ${lanes}u;\n${tridiagonalizeSource}`),
       entryPoint: "tridiagonalize",
       bindings: ["read-write", "read-write", "read-write", "read-write"],
     });

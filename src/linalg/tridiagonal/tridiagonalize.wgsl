@@ -29,6 +29,10 @@ struct Params {
 
 alias Value = vec4f;
 
+// A column of which less than this is left, squared, has no reflector: 1e-12 of a matrix whose largest
+// entry is near 1. Its terms could fall below what float32 holds, and v would not be what tau is of.
+const NEGLIGIBLE = 1e-24;
+
 @compute @workgroup_size(LANES)
 fn tridiagonalize(
   @builtin(workgroup_id) group: vec3u,
@@ -88,12 +92,13 @@ fn tridiagonalize(
   var beta = alpha;
   var new_tau = 0.0;
   var scale = 0.0;
-  if (square > 0.0) {
+  let has_reflector = square > NEGLIGIBLE;
+  if (has_reflector) {
     beta = select(-1.0, 1.0, alpha < 0.0) * sqrt(alpha * alpha + square);
     new_tau = (beta - alpha) / beta;
     scale = 1.0 / (alpha - beta);
   }
-  let head = select(0.0, 1.0, square > 0.0);  // without a reflector all of v is 0
+  let head = select(0.0, 1.0, has_reflector);  // without, all of v is 0, as scale is
   let new_v = scale * below + select(vec4f(0.0), vec4f(head), columns == vec4u(j + 1));
 
   // The rows: up to date, and times the new v.
