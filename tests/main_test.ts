@@ -77,16 +77,23 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
   throw new Error(`Not within 10 seconds: ${what}`);
 }
 
-/** A POST whose body is sent in two halves; `finish()` sends the second and reads the answer. */
+/**
+ * A POST whose body is sent in two halves, the first once the server asks for it: by then the request is in flight, and not in
+ * the backlog of a listener, whose end resets it. `finish()` sends the second half and reads the answer.
+ */
 async function halfARequest(url: string) {
   const { hostname, port } = new URL(url);
   const connection = await Deno.connect({ hostname, port: Number(port) });
   const send = (text: string) => connection.write(new TextEncoder().encode(text));
+  const asked = new Uint8Array(64);
   const body = JSON.stringify({ layers: { fc1: { A: [[2, 0], [0, 4]] } } });
   await send(
     "POST /v1/inverses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
-      `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
+      `Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`,
   );
+  const length = await connection.read(asked);
+  equal(new TextDecoder().decode(asked.subarray(0, length ?? 0)), "HTTP/1.1 100 Continue\r\n\r\n");
+  await send(body.slice(0, 10));
   return {
     async finish(): Promise<string> {
       await send(body.slice(10));

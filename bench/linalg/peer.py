@@ -62,8 +62,8 @@ class Torch:
 
     def factor(self, n, seed):
         torch = self.torch
-        x = torch.randn(2 * n, n, generator=torch.Generator().manual_seed(seed))
-        return (x.T @ x / (2 * n) + 1e-3 * torch.eye(n)).to(self.device)
+        x = torch.randn(2 * n, n, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        return x.T @ x / (2 * n) + 1e-3 * self.eye(n)
 
     def eigh(self, a):
         return self.torch.linalg.eigh(a)
