@@ -8,7 +8,7 @@ import { startCompute } from "@/compute/mod.ts";
 import { asksForHelp, type Config, helpText, quietMesa, readConfig } from "@/config.ts";
 import { watchKeys } from "@/keys/mod.ts";
 import { exit } from "@/exit.ts";
-import { configureLog, log } from "@/log.ts";
+import { configureLog, inBursts, log } from "@/log.ts";
 import { metricsOf } from "@/observe/mod.ts";
 import { expectPermissions } from "@/permissions.ts";
 import { startStore } from "@/sessions/storage.ts";
@@ -29,7 +29,7 @@ try {
 /** Serves until told to stop, then finishes what was begun. */
 async function serve(config: Config): Promise<void> {
   expectPermissions(config);
-  configureLog(config.log);
+  configureLog(config.log, inBursts(config.log));
   quietMesa();
   const shutdown = watchForShutdown(config.isUnderNpx);
   const keys = config.keys === null ? undefined : await watchKeys(config.keys);

@@ -13,6 +13,7 @@ import {
   getLogger,
   type LogRecord,
   type Sink,
+  type TextFormatter,
 } from "@logtape/logtape";
 import type { LogSettings } from "./config.ts";
 import { CurvdError } from "./errors.ts";
@@ -22,24 +23,55 @@ export type { LogSettings };
 /** `log.info("message", { fact: value })`; an `Error` among the facts is written with its stack. */
 export const log = getLogger("curvd");
 
+/** How long a line that tells of nothing unusual may wait for others, ms. */
+const BURST_MS = 100;
+
 /**
  * Says where this thread's events go: to the console, errors to its standard error.
  *
- * @param sink another place, as a test wants.
+ * @param sink another place: {@linkcode inBursts}, or what a test wants.
  */
-export function configureLog({ format, level }: LogSettings, sink?: Sink): void {
-  const isText = format === "text" || (format === "auto" && Deno.stdout.isTerminal());
-  const formatter = isText
-    ? textLine
-    : getJsonLinesFormatter({ message: "rendered", properties: "flatten" });
+export function configureLog(settings: LogSettings, sink?: Sink): void {
+  const { level } = settings;
   configureSync({
     reset: true,
-    sinks: { out: sink ?? getConsoleSink({ formatter }) },
+    sinks: { out: sink ?? getConsoleSink({ formatter: formatterOf(settings) }) },
     loggers: [
       { category: "curvd", lowestLevel: level, sinks: ["out"] },
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["out"] },
     ],
   });
+}
+
+/**
+ * The console, told many lines at once: under load a write a line costs as much as the refusal it tells of, here and where it
+ * is read. What warns is written as it comes, after what came before it, and all is when the thread ends.
+ */
+export function inBursts(settings: LogSettings): Sink {
+  const formatter = formatterOf(settings);
+  const written = getConsoleSink({ formatter });
+  const lines: string[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lines.length > 0) console.info(lines.splice(0).join("\n"));
+  };
+  globalThis.addEventListener("unload", flush);
+  return (event) => {
+    if (event.level === "info" || event.level === "debug") {
+      lines.push(formatter(event).trimEnd());
+      timer ??= setTimeout(flush, BURST_MS);
+    } else {
+      flush();
+      written(event);
+    }
+  };
+}
+
+function formatterOf({ format }: LogSettings): TextFormatter {
+  const isText = format === "text" || (format === "auto" && Deno.stdout.isTerminal());
+  return isText ? textLine : getJsonLinesFormatter({ message: "rendered", properties: "flatten" });
 }
 
 /**

@@ -3,7 +3,7 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import type { LogRecord } from "@logtape/logtape";
 import { CurvdError } from "../../src/errors.ts";
 import { hashOf, Keyring } from "../../src/keys/mod.ts";
-import { configureLog, log, textLine } from "../../src/log.ts";
+import { configureLog, inBursts, log, textLine } from "../../src/log.ts";
 import { appWith, inverseAnswer, INVERSES, JSON_HEADERS } from "./fake_compute.ts";
 
 /** What is logged while something runs, from a level on. */
@@ -127,4 +127,35 @@ Deno.test("a line of text has time, level unless info, message and facts; an err
   });
   match(textLine(info), /^\d\d:\d\d:\d\d\.\d{3} it listens url=http:\/\/x note="two words" n=3$/);
   match(textLine(error), /^\S+ error it broke error=Error: why\n +at /);
+});
+
+Deno.test("lines go out in bursts; a warning at once, behind them, and the rest when the thread ends", async () => {
+  const { info, warn } = console;
+  const written: string[] = [];
+  console.info = (text: string) => written.push(`out: ${text}`);
+  console.warn = (text: string) => written.push(`err: ${text}`);
+  try {
+    const settings = { format: "json", level: "info" } as const;
+    configureLog(settings, inBursts(settings));
+    const messages = () => written.splice(0).map((text) => text.match(/\w+(?=","logger)/g));
+    log.info("one");
+    log.info("two");
+    equal(written.length, 0);
+    log.warning("trouble");
+    match(written[0], /^out: /);
+    match(written[1], /^err: /);
+    deepEqual(messages(), [["one", "two"], ["trouble"]]);
+
+    log.info("three");
+    log.info("four");
+    while (written.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    deepEqual(messages(), [["three", "four"]]);
+
+    log.info("five");
+    globalThis.dispatchEvent(new Event("unload"));
+    deepEqual(messages(), [["five"]]);
+  } finally {
+    Object.assign(console, { info, warn });
+    configureLog({ format: "json", level: "error" });
+  }
 });
