@@ -7,6 +7,7 @@
  */
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { ONE_SUBGROUP } from "@/engine/webgpu/kernel.ts";
 import { CHROMIUM, openChromium } from "../support/chromium.ts";
 import { isWithoutGpu } from "../support/gpu.ts";
 
@@ -149,7 +150,8 @@ interface Compilation {
   readonly code: string;
   readonly entryPoint: string;
   readonly constants: Record<string, number>;
-  readonly usesSubgroups: boolean;
+  /** Whether it uses them, or is one. */
+  readonly subgroups: "none" | "some" | "one";
   readonly needsMemory: boolean;
 }
 
@@ -160,14 +162,14 @@ const compilations: Compilation[] = KERNELS.map((
   code: prefix + parts.map((part) => readFileSync(new URL(part, SOURCES), "utf8")).join(""),
   entryPoint,
   constants: { ...constants },
-  usesSubgroups: parts.includes(SUBGROUPS) || parts.includes(IN_SUBGROUP),
+  subgroups: parts.includes(IN_SUBGROUP) ? "one" : parts.includes(SUBGROUPS) ? "some" : "none",
   needsMemory,
 }));
 
 interface Trial {
   readonly all: Compilation[];
-  /** The compiler's line before sources that use subgroups. */
-  readonly directive: string;
+  /** What the compiler is told before a source. */
+  readonly directives: Readonly<Record<Compilation["subgroups"], string>>;
 }
 
 interface Verdict {
@@ -180,7 +182,7 @@ interface Verdict {
  * What the compiler has against each kernel. Runs in this process and in a page, so it stands
  * alone.
  */
-async function compileAll({ all, directive }: Trial): Promise<Verdict> {
+async function compileAll({ all, directives }: Trial): Promise<Verdict> {
   // An adapter gives one device.
   const opened = async (name?: "maxComputeWorkgroupStorageSize") => {
     const adapter = await navigator.gpu.requestAdapter();
@@ -194,12 +196,12 @@ async function compileAll({ all, directive }: Trial): Promise<Verdict> {
   if (!base || !roomy) return { complaints: ["no adapter"], hasSubgroups: false };
   const hasSubgroups = base.features.has("subgroups");
   const complaints: string[] = [];
-  for (const { name, code, entryPoint, constants, usesSubgroups, needsMemory } of all) {
-    if (usesSubgroups && !hasSubgroups) continue;
+  for (const { name, code, entryPoint, constants, subgroups, needsMemory } of all) {
+    if (subgroups !== "none" && !hasSubgroups) continue;
     if (needsMemory && roomy.limits.maxComputeWorkgroupStorageSize < 2 ** 15) continue; // nor does the engine choose it
     const device = needsMemory ? roomy : base;
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ code: usesSubgroups ? directive + code : code });
+    const module = device.createShaderModule({ code: directives[subgroups] + code });
     const info = await module.getCompilationInfo();
     for (const { message } of info.messages) complaints.push(`${name}: ${message}`);
     device.createComputePipeline({ layout: "auto", compute: { module, entryPoint, constants } });
@@ -230,7 +232,10 @@ Deno.test({
   ignore: isWithoutGpu,
   sanitizeOps: false,
   sanitizeResources: false,
-  fn: async () => assertClean(await compileAll({ all: compilations, directive: "" })),
+  fn: async () => {
+    const directives = { none: "", some: "", one: "" };
+    assertClean(await compileAll({ all: compilations, directives }));
+  },
 });
 
 Deno.test({
@@ -248,8 +253,9 @@ Deno.test({
       const page = await browser.newPage();
       const response = await page.goto(`http://127.0.0.1:${server.addr.port}/`);
       equal(response?.status(), 200);
-      const directive = "enable subgroups;\n";
-      assertClean(await page.evaluate(compileAll, { all: compilations, directive }));
+      const some = "enable subgroups;\n";
+      const directives = { none: "", some, one: some + ONE_SUBGROUP };
+      assertClean(await page.evaluate(compileAll, { all: compilations, directives }));
     } finally {
       await browser.close();
       await server.shutdown();

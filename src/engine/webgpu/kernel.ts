@@ -45,6 +45,12 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
+/**
+ * Before the source of a kernel that is one subgroup, where the compiler has to be asked for subgroups: its analysis does not see
+ * that a value that was broadcast is the same in all lanes. naga has no such rule, and says so.
+ */
+export const ONE_SUBGROUP = "diagnostic(off, subgroup_uniformity);\n";
+
 /** The pipelines of one device. */
 export class Pipelines {
   readonly #compiled = new Map<Kernel, CompiledKernel>();
@@ -96,7 +102,7 @@ export class Pipelines {
   }
 
   #sourceOf({ source, subgroupSource, needsSubgroups = false }: Kernel): string {
-    if (needsSubgroups) return this.directive + source;
+    if (needsSubgroups) return this.directive + (this.directive && ONE_SUBGROUP) + source;
     if (!this.reducesBySubgroups || subgroupSource === undefined) return source;
     return this.directive + subgroupSource;
   }

@@ -27,6 +27,12 @@ struct Member {
 @group(0) @binding(2) var<storage, read> shifts: array<f32>;
 @group(0) @binding(3) var<storage, read_write> results: array<f32>;  // as the sources
 @group(0) @binding(4) var<storage, read_write> states: array<MatrixState>;
+@group(0) @binding(5) var<storage, read_write> queue: Queue;
+
+struct Queue {
+  next: atomic<u32>,  // the first member that nobody has taken
+  count: u32,
+}
 
 // This lane's row.
 struct Tile {
@@ -41,13 +47,22 @@ alias Spread = array<vec4f, 16>;      // a tile in every lane: of each column it
 // Tiles below the diagonal, row by row of blocks; a lane reads and writes its own rows alone.
 var<workgroup> below: array<vec4f, 8 * BLOCKS * (BLOCKS - 1)>;
 
+// A workgroup takes members as long as there are any. lavapipe gives each of its threads as many workgroups as the others, and one
+// that shares its core with the server would keep all waiting.
 @compute @workgroup_size(LANES)
-fn small_inverse(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let member = members[group.x];
-  let shift = shifts[group.x];
+fn small_inverse(@builtin(local_invocation_index) lane: u32) {
+  for (;;) {
+    var taken = 0u;
+    if (lane == 0) { taken = atomicAdd(&queue.next, 1u); }
+    let at = subgroupBroadcast(taken, 0u);
+    if (at >= queue.count) { break; }
+    invert(at, lane);
+  }
+}
+
+fn invert(at: u32, lane: u32) {
+  let member = members[at];
+  let shift = shifts[at];
   var diagonal: Tiles;
   let largest = max(load(&diagonal, member, lane), abs(shift));
   var state = MatrixState();
@@ -59,7 +74,7 @@ fn small_inverse(
   prepare(&diagonal, member.size, scale, scale * shift, lane);
   if (member.result == NONE) {
     state.failed = sweep(&diagonal, true, lane);
-    if (lane == 0) { states[group.x] = state; }
+    if (lane == 0) { states[at] = state; }
     return;
   }
 
@@ -88,7 +103,7 @@ fn small_inverse(
   state.residual = sqrt(dot(missed, vec4f(0.25)) / state.size);
   state.condition = largest_in(sqrt(m_twice / m_once)) * largest_in(sqrt(x_twice / x_once));
   state.magnitude = sqrt(dot(x_once, vec4f(0.25)));
-  states[group.x] = state;
+  states[at] = state;
 }
 
 // Where a lane's row of tile (I, J), J < I, stands.

@@ -20,10 +20,10 @@ import workgroup from "./small_inverse.wgsl" with { type: "text" };
 const STEP = 32, BLOCK = 8, LARGEST = 128;
 
 /** By side, in each form. */
-const inWorkgroup = new Map<number, Kernel>(), inSubgroup = new Map<number, Kernel>();
+const ofWorkgroup = new Map<number, Kernel>(), ofSubgroup = new Map<number, Kernel>();
 
 function kernelOf(side: number, needsSubgroups: boolean): Kernel {
-  const kernels = needsSubgroups ? inSubgroup : inWorkgroup;
+  const kernels = needsSubgroups ? ofSubgroup : ofWorkgroup;
   let kernel = kernels.get(side);
   if (kernel === undefined) {
     kernel = defineKernel({
@@ -32,7 +32,14 @@ function kernelOf(side: number, needsSubgroups: boolean): Kernel {
       needsSubgroups,
       entryPoint: "small_inverse",
       constants: { BLOCKS: side / BLOCK },
-      bindings: ["read", "read", "read", "read-write", "read-write"],
+      bindings: [
+        "read",
+        "read",
+        "read",
+        "read-write",
+        "read-write",
+        ...(needsSubgroups ? ["read-write" as const] : []),
+      ],
       hasUniforms: false,
     });
     kernels.set(side, kernel);
@@ -76,14 +83,16 @@ export function smallInverse(
     }
   }
 
-  const scratch = [sources.size, table.length, members.length, Math.max(1, results.size)]
+  const scratch = [sources.size, table.length, members.length, Math.max(1, results.size), 2]
     .map((size) => engine.emptyTensor([size]));
   const buffers = scratch.map((tensor) => engine.bufferOf(tensor));
+  const inverses = buffers[3], queue = buffers.pop()!;
   engine.write(scratch[1], new Float32Array(table.buffer));
   engine.write(
     scratch[2],
     Float32Array.from(members, ({ shift }) => typeof shift === "number" ? shift : 0),
   );
+  engine.write(scratch[4], new Float32Array(Uint32Array.of(0, members.length).buffer));
   const states = engine.emptyTensor([members.length, STATE_WORDS]);
 
   const recording = engine.record("linalg.small-inverse");
@@ -101,12 +110,13 @@ export function smallInverse(
   for (const { member: { shift, index }, first, length } of stretches) {
     if (typeof shift !== "number") copy(engine.bufferOf(shift), index, buffers[2], first, length);
   }
-  recording.dispatch(kernelOf(side, engine.tuning.smallInverseInSubgroup), {
-    buffers: [...buffers, engine.bufferOf(states)],
+  const inSubgroup = engine.tuning.smallInverseInSubgroup;
+  recording.dispatch(kernelOf(side, inSubgroup), {
+    buffers: [...buffers, engine.bufferOf(states), ...(inSubgroup ? [queue] : [])],
     workgroups: [members.length],
   });
   for (const { tensor, from, size, at } of results) {
-    copy(buffers[3], at, engine.bufferOf(tensor), from, size);
+    copy(inverses, at, engine.bufferOf(tensor), from, size);
   }
   recording.submit();
   dispose(scratch);
