@@ -193,7 +193,7 @@ fn sweep(diagonal: ptr<function, Tiles>, pivots_only: bool, lane: u32) -> f32 {
     for (var I = K + 1; I < BLOCKS; I++) {
       u[I] = tile_below(I, K, lane);
       w[I] = plus_product(Tile(), u[I], &spread);
-      set_below(I, K, lane, minus(w[I]));
+      if (!pivots_only) { set_below(I, K, lane, minus(w[I])); }
     }
     for (var J = first; J < BLOCKS; J++) {
       spread = spread_of(u[J]);
