@@ -1,38 +1,32 @@
 /**
- * The end of the process, which does not wait for native libraries for good.
+ * The end of the process, without the destructors of native libraries.
  *
- * `exit()` runs their destructors. OpenBLAS's waits for its threads, and was seen waiting for one that had missed its wake-up
- * (0.3.21 on glibc 2.36, after minutes of load). Nothing of ours runs any more by then, so the
- * system is asked beforehand to end what has not ended: `_exit` is what SIGALRM calls, as a signal alone does not end the first
- * process of a container.
+ * OpenBLAS's waits for its threads, and was seen waiting for good for one that had missed its wake-up (0.3.21 on glibc 2.36,
+ * after minutes of load). There is nothing that any of them would have to save.
  *
  * @module
  */
 
 const SYMBOLS = {
   _exit: { type: "pointer" },
-  signal: { parameters: ["i32", "pointer"], result: "pointer" },
-  alarm: { parameters: ["u32"], result: "u32" },
+  __cxa_atexit: { parameters: ["pointer", "pointer", "pointer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const SIGALRM = 14;
+/** Loaded beforehand: at the end another thread may hang in a destructor, and with it whoever loads a library. */
+const libc = openLibc();
 
-/** What destructors may take, in seconds. */
-const SECONDS = 5;
-
-/**
- * Ends the process; with code 14 where destructors hang on Linux, and FFI is permitted.
- * @param seconds until then.
- */
-export function exit(code: number, seconds = SECONDS): never {
-  if (Deno.build.os === "linux") {
-    try {
-      const libc = Deno.dlopen("libc.so.6", SYMBOLS).symbols;
-      libc.signal(SIGALRM, libc._exit);
-      libc.alarm(seconds);
-    } catch {
-      // without FFI there is no BLAS either
-    }
-  }
+/** Ends the process; on Linux, where FFI is permitted, as soon as Deno is done with it. */
+export function exit(code: number): never {
+  // what was registered last is called first
+  libc?.__cxa_atexit(libc._exit, Deno.UnsafePointer.create(BigInt(code)), null);
   Deno.exit(code);
+}
+
+function openLibc() {
+  if (Deno.build.os !== "linux") return null;
+  try {
+    return Deno.dlopen("libc.so.6", SYMBOLS).symbols;
+  } catch {
+    return null; // without FFI there is no BLAS either
+  }
 }

@@ -45,7 +45,8 @@ export function configureLog(settings: LogSettings, sink?: Sink): void {
 
 /**
  * The console, told many lines at once: under load a write a line costs as much as the refusal it tells of, here and where it
- * is read. What warns is written as it comes, after what came before it, and all is when the thread ends.
+ * is read. What warns is written as it comes, after what came before it, and all is when the thread ends,
+ * also by a bug.
  */
 export function inBursts(settings: LogSettings): Sink {
   const formatter = formatterOf(settings);
@@ -57,7 +58,9 @@ export function inBursts(settings: LogSettings): Sink {
     timer = undefined;
     if (lines.length > 0) console.info(lines.splice(0).join("\n"));
   };
-  globalThis.addEventListener("unload", flush);
+  for (const end of ["unload", "error", "unhandledrejection"]) {
+    globalThis.addEventListener(end, flush);
+  }
   return (event) => {
     if (event.level === "info" || event.level === "debug") {
       lines.push(formatter(event).trimEnd());

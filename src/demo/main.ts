@@ -7,6 +7,7 @@
  * @module
  */
 import { openEngine } from "@/engine/mod.ts";
+import { exit } from "@/exit.ts";
 import { CurvdClient } from "@/trainer/mod.ts";
 import { startServer } from "@/training/mod.ts";
 import { compare } from "./compare.ts";
@@ -21,7 +22,7 @@ for (const signal of signals) {
   Deno.addSignalListener(signal, async () => {
     console.error(`\nThe demo stops: ${signal}`);
     await server?.stop();
-    Deno.exit(130);
+    exit(130);
   });
 }
 try {
@@ -37,7 +38,7 @@ try {
 } finally {
   await server?.stop();
 }
-Deno.exit(0); // the BLAS's threads would keep the process
+exit(0); // the BLAS's threads would keep the process
 
 /** The options; prints the help and ends where it was asked for, or where they cannot be read. */
 function optionsOrExit(): Options {

@@ -5,6 +5,7 @@
  */
 import type { Sequential } from "@tensorflow/tfjs";
 import { openEngine } from "@/engine/mod.ts";
+import { exit } from "@/exit.ts";
 import { CurvdClient } from "@/trainer/mod.ts";
 import { HELP, type Options, readOptions } from "./options.ts";
 import { plotLosses } from "./plot.ts";
@@ -34,7 +35,7 @@ try {
 } finally {
   await server?.stop();
 }
-Deno.exit(interruption.signal.aborted ? 130 : 0); // the BLAS's threads would keep the process
+exit(interruption.signal.aborted ? 130 : 0); // the BLAS's threads would keep the process
 
 /** Trains, then writes what came of it; an interrupted run is written too. */
 async function train(options: Options): Promise<void> {

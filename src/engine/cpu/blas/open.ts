@@ -6,6 +6,7 @@
 import { CurvdError } from "@/errors.ts";
 import { Blas } from "./blas.ts";
 import { preferWiderVectors } from "./core_type.ts";
+import { keepLoaded } from "./keep_loaded.ts";
 import { type Candidate, candidateAt, candidates } from "./libraries.ts";
 import { type BlasLibrary, SYMBOLS } from "./symbols.ts";
 
@@ -53,6 +54,7 @@ function open({ library: name, path }: Candidate): Blas {
     library.close();
     library = Deno.dlopen(path, SYMBOLS);
   }
+  keepLoaded(path);
   const blas = new Blas(library, {
     name,
     version: textOf(library.symbols.openblas_get_config) ?? name,
