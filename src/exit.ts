@@ -24,9 +24,10 @@ export function exit(code: number): never {
 
 function openLibc() {
   if (Deno.build.os !== "linux") return null;
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null; // nor is there a BLAS
   try {
     return Deno.dlopen("libc.so.6", SYMBOLS).symbols;
   } catch {
-    return null; // without FFI there is no BLAS either
+    return null; // musl, which unloads nothing
   }
 }

@@ -18,6 +18,7 @@ const LOADERS = ["libc.so.6", "libdl.so.2", "/usr/lib/libSystem.B.dylib"];
 export function keepLoaded(path: string): void {
   const mode = MODES[Deno.build.os];
   if (mode === undefined) return;
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return; // asking would have Deno prompt
   const name = new TextEncoder().encode(`${path}\0`);
   for (const loader of LOADERS) {
     try {
@@ -27,7 +28,7 @@ export function keepLoaded(path: string): void {
       symbols.dlopen(name, mode);
       return close();
     } catch {
-      // not here, or not permitted
+      // not here
     }
   }
 }
