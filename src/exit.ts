@@ -28,6 +28,6 @@ function openLibc() {
   try {
     return Deno.dlopen("libc.so.6", SYMBOLS).symbols;
   } catch {
-    return null; // musl, which unloads nothing
+    return null; // another libc
   }
 }
