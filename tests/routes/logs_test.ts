@@ -159,3 +159,19 @@ Deno.test("lines go out in bursts; a warning at once, behind them, and the rest 
     configureLog({ format: "json", level: "error" });
   }
 });
+
+Deno.test("what waits to be written is when a bug ends the process", async () => {
+  const { stdout, code } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      `--config=${new URL("../../deno.json", import.meta.url).pathname}`,
+      `import { configureLog, inBursts, log } from "@/log.ts";
+       const settings = { format: "json", level: "info" };
+       configureLog(settings, inBursts(settings));
+       log.info("the last line");
+       setTimeout(() => { throw new Error("a bug"); }, 1);`,
+    ],
+  }).output();
+  equal(code, 1);
+  match(new TextDecoder().decode(stdout), /"the last line"/);
+});
