@@ -54,6 +54,8 @@ export function smallSide(d: number): number | undefined {
 
 /** Words of a `Member` of small_inverse.wgsl. */
 const MEMBER_WORDS = 3;
+/** Words of the `Queue` of in_one_subgroup.wgsl. */
+const QUEUE_WORDS = 2;
 const NO_RESULT = 0xffffffff;
 const FLOAT_BYTES = 4;
 
@@ -83,16 +85,21 @@ export function smallInverse(
     }
   }
 
-  const scratch = [sources.size, table.length, members.length, Math.max(1, results.size), 2]
-    .map((size) => engine.emptyTensor([size]));
-  const buffers = scratch.map((tensor) => engine.bufferOf(tensor));
-  const inverses = buffers[3], queue = buffers.pop()!;
+  const inSubgroup = engine.tuning.smallInverseInSubgroup;
+  const sizes = [sources.size, table.length, members.length, Math.max(1, results.size)];
+  if (inSubgroup) sizes.push(QUEUE_WORDS);
+  const scratch = sizes.map((size) => engine.emptyTensor([size]));
+  const [matrices, places, shifts, inverses, ...queue] = scratch.map((tensor) =>
+    engine.bufferOf(tensor)
+  );
   engine.write(scratch[1], new Float32Array(table.buffer));
   engine.write(
     scratch[2],
     Float32Array.from(members, ({ shift }) => typeof shift === "number" ? shift : 0),
   );
-  engine.write(scratch[4], new Float32Array(Uint32Array.of(0, members.length).buffer));
+  if (inSubgroup) {
+    engine.write(scratch[4], new Float32Array(Uint32Array.of(0, members.length).buffer));
+  }
   const states = engine.emptyTensor([members.length, STATE_WORDS]);
 
   const recording = engine.record("linalg.small-inverse");
@@ -105,14 +112,13 @@ export function smallInverse(
       bytes: FLOAT_BYTES * size,
     });
   for (const { tensor, from, size, at } of sources) {
-    copy(engine.bufferOf(tensor), from, buffers[0], at, size);
+    copy(engine.bufferOf(tensor), from, matrices, at, size);
   }
   for (const { member: { shift, index }, first, length } of stretches) {
-    if (typeof shift !== "number") copy(engine.bufferOf(shift), index, buffers[2], first, length);
+    if (typeof shift !== "number") copy(engine.bufferOf(shift), index, shifts, first, length);
   }
-  const inSubgroup = engine.tuning.smallInverseInSubgroup;
   recording.dispatch(kernelOf(side, inSubgroup), {
-    buffers: [...buffers, engine.bufferOf(states), ...(inSubgroup ? [queue] : [])],
+    buffers: [matrices, places, shifts, inverses, engine.bufferOf(states), ...queue],
     workgroups: [members.length],
   });
   for (const { tensor, from, size, at } of results) {

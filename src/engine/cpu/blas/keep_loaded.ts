@@ -22,11 +22,12 @@ export function keepLoaded(path: string): void {
   const name = new TextEncoder().encode(`${path}\0`);
   for (const loader of LOADERS) {
     try {
-      const { symbols, close } = Deno.dlopen(loader, {
+      const library = Deno.dlopen(loader, {
         dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
       });
-      symbols.dlopen(name, mode);
-      return close();
+      library.symbols.dlopen(name, mode);
+      library.close();
+      return;
     } catch {
       // not here
     }
