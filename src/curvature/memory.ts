@@ -8,6 +8,7 @@
  * @module
  */
 import { type LayerSize, pairInPlaces } from "./cost.ts";
+import { lanczosValues } from "./pairs/lanczos_in_places.ts";
 import type { MethodName } from "./registry.ts";
 
 type AnyMethod = MethodName | "shampoo" | "soap";
@@ -23,50 +24,58 @@ export function heldBytes(method: AnyMethod, layers: readonly LayerSize[], n: nu
 export function workingBytes(method: AnyMethod, layers: readonly LayerSize[], n: number): number[] {
   return layers.map((layer, l) => {
     const held = heldValues(method, layer, layers[l + 1], n);
-    const { averages, gradients, batches } = workOf(method, layer);
     const isOfGradients = method === "shampoo" || method === "soap";
     const raw = isOfGradients ? 0 : n * (layer.inputValues + layer.outputValues);
+    const { averages, gradients, batches } = workOf(method, layer, n);
     return FLOAT_BYTES *
         (held + averages * averagedValues(method, layer) + gradients * gradientValues(layer) +
           batches * raw) + placesBytes(method, layer, n);
   });
 }
 
+interface Work {
+  readonly averages: number;
+  readonly gradients: number;
+  readonly batches: number;
+}
+
 /**
  * How often the averages, the gradient and the batch of a layer are there at once in a step, beside what is kept. A batch in
  * an eigenbasis is there once more of a dense layer, not of a convolution.
  */
-const WORK: Readonly<Record<AnyMethod, { averages: number; gradients: number; batches: number }>> =
-  {
-    kfac: { averages: 4, gradients: 6, batches: 2 },
-    foof: { averages: 4, gradients: 6, batches: 2 },
-    ekfac: { averages: 4, gradients: 8, batches: 2.5 },
-    tkfac: { averages: 5, gradients: 6, batches: 2 },
-    tekfac: { averages: 4, gradients: 8, batches: 2.5 },
-    kpsvd: { averages: 3, gradients: 6, batches: 2 },
-    deflation: { averages: 4, gradients: 6, batches: 2 },
-    lanczos: { averages: 4, gradients: 6, batches: 2 },
-    kfac_corrected: { averages: 4, gradients: 6, batches: 2 },
-    kfac_tridiagonal: { averages: 4, gradients: 6, batches: 2 },
-    kfac_two_level: { averages: 4, gradients: 8, batches: 6 },
-    mbf: { averages: 4, gradients: 6, batches: 2 },
-    shampoo: { averages: 2, gradients: 6, batches: 0 },
-    soap: { averages: 2, gradients: 7, batches: 0 },
-  };
+const WORK: Readonly<Record<AnyMethod, Work>> = {
+  kfac: { averages: 4, gradients: 6, batches: 2 },
+  foof: { averages: 4, gradients: 6, batches: 2 },
+  ekfac: { averages: 4, gradients: 8, batches: 2.5 },
+  tkfac: { averages: 5, gradients: 6, batches: 2 },
+  tekfac: { averages: 4, gradients: 8, batches: 2.5 },
+  kpsvd: { averages: 3, gradients: 6, batches: 2 },
+  deflation: { averages: 4, gradients: 6, batches: 2 },
+  lanczos: { averages: 4, gradients: 6, batches: 2 },
+  kfac_corrected: { averages: 4, gradients: 6, batches: 2 },
+  kfac_tridiagonal: { averages: 4, gradients: 6, batches: 2 },
+  kfac_two_level: { averages: 4, gradients: 8, batches: 6 },
+  mbf: { averages: 4, gradients: 6, batches: 2 },
+  shampoo: { averages: 2, gradients: 6, batches: 0 },
+  soap: { averages: 2, gradients: 7, batches: 0 },
+};
 
-/** Lanczos holds its vectors as matrices where the weights are shared: its samples are then no coordinates. */
-const LANCZOS_OF_SHARED = { averages: 9, gradients: 6, batches: 2 };
+/** Lanczos holds its vectors as matrices where neither samples nor places are coordinates. */
+const LANCZOS_BY_PRODUCTS: Work = { averages: 9, gradients: 6, batches: 2 };
 
-function workOf(method: AnyMethod, { locations }: LayerSize) {
-  return method === "lanczos" && locations > 1 ? LANCZOS_OF_SHARED : WORK[method];
+function workOf(method: AnyMethod, layer: LayerSize, n: number): Work {
+  const isByProducts = layer.locations > 1 && !pairInPlaces(layer, n).pays;
+  return method === "lanczos" && isByProducts ? LANCZOS_BY_PRODUCTS : WORK[method];
 }
 
 /** What a search for pairs keeps of a batch while it lasts, where it works in the coordinates of places. */
 function placesBytes(method: AnyMethod, layer: LayerSize, n: number): number {
-  if (!["kpsvd", "deflation", "kfac_corrected"].includes(method)) return 0;
+  if (!["kpsvd", "deflation", "lanczos", "kfac_corrected"].includes(method)) return 0;
   if (layer.kind !== "dense" && layer.kind !== "conv2d") return 0;
   const { pays, bytes } = pairInPlaces(layer, n);
-  return pays ? bytes : 0;
+  if (!pays) return 0;
+  const isByLanczos = method === "lanczos" || method === "kfac_corrected";
+  return bytes + (isByLanczos ? FLOAT_BYTES * lanczosValues(layer, n) : 0);
 }
 
 function heldValues(

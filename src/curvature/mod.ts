@@ -40,10 +40,10 @@ export {
   findLeadingTerm,
   findTermsByDeflation,
   findTermsByLanczos,
-  type KroneckerTerms,
   type TermFinder,
   termsPreconditioner,
 } from "./kpsvd.ts";
+export type { KroneckerTerms } from "./pairs/term.ts";
 export { kroneckerSpectral } from "./eigenbasis.ts";
 export { scaledPreconditioner } from "./ekfac.ts";
 export { embeddingInverse, embeddingInverses } from "./embedding_block.ts";

@@ -21,7 +21,7 @@ import {
   tidy,
 } from "@tensorflow/tfjs-core";
 
-import type { PlaceSpace } from "./place_space.ts";
+import type { PlaceSpace } from "./pairs/place_space.ts";
 
 /** Where the output gradients come from; says how several backprops combine. */
 export type Fisher = "empirical" | "sampled" | "exact";

@@ -26,7 +26,7 @@ import {
   zeros,
 } from "@tensorflow/tfjs-core";
 import { gram, symmetricProduct, trace, weightedGram } from "@/linalg/mod.ts";
-import { PlaceSpace } from "./place_space.ts";
+import { PlaceSpace } from "./pairs/place_space.ts";
 import { CHUNK_BUDGET_BYTES, type Filters, type Fisher, type Samples } from "./samples.ts";
 
 /** The rows of a batch, cut to order. */

@@ -30,7 +30,7 @@ import type { Engine } from "@/engine/mod.ts";
 import { symmetrize } from "@/linalg/mod.ts";
 import { softmaxCrossEntropy } from "@/trainer/mod.ts";
 import { hostSamples } from "../../src/curvature/host_samples.ts";
-import { deflated, mixedStart, powerSvd, rearranged } from "../../src/curvature/power_svd.ts";
+import { deflated, mixedStart, powerSvd, rearranged } from "../../src/curvature/pairs/power_svd.ts";
 import { rootFactors, traceFactors } from "../../src/curvature/tkfac.ts";
 import { approximationOf, withSamples } from "../support/approximations.ts";
 import { type RequestLayer, wire } from "../support/calls.ts";

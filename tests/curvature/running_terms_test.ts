@@ -2,7 +2,7 @@
 import { tensor1d, tensor3d } from "@tensorflow/tfjs-core";
 import { ok } from "node:assert/strict";
 import { layerMethod, type Samples, settleOptions } from "@/curvature/mod.ts";
-import type { KroneckerTerms } from "../../src/curvature/kpsvd.ts";
+import type { KroneckerTerms } from "../../src/curvature/pairs/term.ts";
 import { runningDecay } from "../../src/curvature/running_average.ts";
 import type { RequestLayer } from "../support/calls.ts";
 import { prepared, withSamples } from "../support/approximations.ts";

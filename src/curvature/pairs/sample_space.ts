@@ -15,9 +15,9 @@
  */
 import { add, concat, mul, tensor1d, tensor2d, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { type LinearAlgebra, type Stack, weightedGram } from "@/linalg/mod.ts";
-import type { KroneckerTerm, StoppingRule } from "./power_svd.ts";
-import type { Samples } from "./samples.ts";
+import type { Samples } from "../samples.ts";
 import { smallSvd } from "./small_svd.ts";
+import type { KroneckerTerm, StoppingRule } from "./term.ts";
 
 /** Most samples: two Gram matrices of 16 MiB in float64, and a round in about two milliseconds. */
 export const MOST_SAMPLES = 1448;
@@ -149,7 +149,7 @@ export interface SamplePairs {
 export function leadingInSpace(
   space: SampleSpace,
   { tolerance, maxIterations }: StoppingRule,
-  start: "positive" | "mixed" = "positive",
+  start: "positive" | "mixed",
 ): SamplePairs {
   let y = unitA(space, startOf(space, start));
   let x: Float64Array = new Float64Array(space.size), sigma = 0, iterations = 0;
@@ -172,21 +172,11 @@ export function leftBy({ x, y, sigma }: SamplePair, space: SampleSpace): SampleS
   return space.without({ x: scaled(x, sigma), y });
 }
 
-/** Two pairs, the second by power iteration on what the first leaves. */
-export function deflateInSpace(space: SampleSpace, rule: StoppingRule): SamplePairs {
-  const first = leadingInSpace(space, rule);
-  const second = leadingInSpace(leftBy(first.pairs[0], space), rule, "mixed");
-  return {
-    pairs: [...first.pairs, ...second.pairs],
-    iterations: first.iterations + second.iterations,
-  };
-}
-
 /** The leading pairs, by Golub–Kahan bidiagonalization with full reorthogonalization, restarted until all hold. */
 export function bidiagonalizeInSpace(
   space: SampleSpace,
   { tolerance, maxIterations }: StoppingRule,
-  count = 2,
+  count: number,
 ): SamplePairs {
   const steps = Math.min(12, space.size);
   let start = unitA(space, startOf(space, "mixed"));

@@ -13,14 +13,13 @@
 import { dispose, matMul, mul, sum, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
 import { innerProduct, type LinearAlgebra, type Stack, trace } from "@/linalg/mod.ts";
 import { kfacCoordinates, type OldTerm, type Removed, SampleSpace } from "./sample_space.ts";
-import type { Samples } from "./samples.ts";
+import type { Samples } from "../samples.ts";
 
 /** The space of `ρ·Σ_r G_r ⊗ A_r + (1 − ρ)·F`: the terms' coordinates follow those of the samples, in order. */
 export async function mixedSpace(
   { coordinates: { K_A, K_G, weights, traces } }: SampleSpace,
   samples: Samples,
-  terms: readonly OldTerm[],
-  rho: number,
+  { terms, rho }: { terms: readonly OldTerm[]; rho: number },
   linalg: LinearAlgebra,
 ): Promise<SampleSpace> {
   const { a, g } = samples.rows()!;

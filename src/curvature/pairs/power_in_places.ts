@@ -24,17 +24,10 @@ import {
 } from "@tensorflow/tfjs-core";
 import { frobeniusNorm, type LinearAlgebra, scaleEach, type Stack, trace } from "@/linalg/mod.ts";
 import type { PlacedTerm, PlaceSpace } from "./place_space.ts";
-import {
-  identityStart,
-  type LeadingTerm,
-  mixedStart,
-  normalized,
-  scaledTerm,
-  stoppingBy,
-  type StoppingRule,
-} from "./power_svd.ts";
+import { identityStart, mixedStart, normalized, scaledTerm, stoppingBy } from "./power_svd.ts";
+import type { LeadingTerm, StoppingRule } from "./term.ts";
 
-/** A leading pair, with its A in coordinates; the caller disposes `placed.Y`, and the term as any other. */
+/** A leading pair, with its A in coordinates; the caller disposes `placed.x`, and the term as any other. */
 export interface LeadingPlaced extends LeadingTerm {
   readonly placed: PlacedTerm;
 }
@@ -66,17 +59,17 @@ export async function powerInPlaces(
     dispose(round.change);
     if (isOver(change, iterations)) break;
   }
-  const { V, sigma, oriented, Y } = tidy(() => {
+  const { V, sigma, oriented, x } = tidy(() => {
     const oriented = scaleEach(U, signOf(trace(U)));
-    const Y = space.adjoint(oriented);
-    const { unit: V, norm: sigma } = normalized(space.matrixOf(Y));
+    const x = space.adjoint(oriented);
+    const { unit: V, norm: sigma } = normalized(space.matrixOf(x));
     const root = sqrt(sigma); // A = √σ V = RᵀU/√σ
     const reciprocal = where(greater(root, 0), div<Tensor1D>(1, root), zerosLike(root));
-    return { V, sigma, oriented, Y: space.scaledEach(Y, reciprocal) };
+    return { V, sigma, oriented, x: scaleEach(x, reciprocal) };
   });
   const term = scaledTerm(oriented, V, sigma);
   dispose([U, V, oriented]);
-  return { term, placed: { Y, G: term.G }, iterations };
+  return { term, placed: { x, G: term.G }, iterations };
 }
 
 /** −1 below zero, else 1. */

@@ -40,7 +40,8 @@ import {
   symmetrize,
   trace,
 } from "@/linalg/mod.ts";
-import type { Samples } from "./samples.ts";
+import type { Samples } from "../samples.ts";
+import type { KroneckerTerm, LeadingTerm, StoppingRule } from "./term.ts";
 
 /** A linear map between symmetric matrices, `[b, d_in, d_in]` to `[b, d_out, d_out]`, and its adjoint. */
 export interface Rearranged {
@@ -49,26 +50,6 @@ export interface Rearranged {
   readonly groups: number;
   forward(M: Stack): Stack;
   adjoint(U: Stack): Stack;
-}
-
-/** A term `G ⊗ A` of norm σ: `A = √σ V`, `G = √σ U`, `tr G ≥ 0`. Its owner disposes the three. */
-export interface KroneckerTerm {
-  readonly A: Stack;
-  readonly G: Stack;
-  /** σ `[b]`. */
-  readonly sigma: Tensor1D;
-}
-
-export interface StoppingRule {
-  /** Relative to σ. */
-  readonly tolerance: number;
-  readonly maxIterations: number;
-}
-
-/** A leading pair, with the rounds it took. */
-export interface LeadingTerm {
-  readonly term: KroneckerTerm;
-  readonly iterations: number;
 }
 
 /** Rounds without progress, once near, after which float32 has nothing more to give. */
