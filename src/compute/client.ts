@@ -147,7 +147,7 @@ class ComputeClient implements Compute {
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      this.#post({ type: "call", id, call, request }, buffersOf(request));
+      this.#ask({ type: "call", id, call, request }, buffersOf(request));
       return await answer as Document;
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -156,7 +156,7 @@ class ComputeClient implements Compute {
 
   async session(call: SessionCall): Promise<Document> {
     const { id, answer } = this.#open();
-    this.#post({ type: "session", id, call }, buffersOf(call.request));
+    this.#ask({ type: "session", id, call }, buffersOf(call.request));
     return await answer as Document;
   }
 
@@ -171,7 +171,7 @@ class ComputeClient implements Compute {
 
   async device(): Promise<DeviceReport> {
     const { id, answer } = this.#open();
-    this.#post({ type: "device", id });
+    this.#ask({ type: "device", id });
     return await answer as DeviceReport;
   }
 
@@ -258,6 +258,15 @@ class ComputeClient implements Compute {
 
   #tell(what: (watcher: Watcher) => void): void {
     for (const watcher of this.#watchers) what(watcher);
+  }
+
+  /** Sends a request; one that cannot be sent is not in flight. */
+  #ask(message: ToWorker & { readonly id: number }, transfer: ArrayBuffer[] = []): void {
+    try {
+      this.#post(message, transfer);
+    } catch (error) {
+      this.#settle(message.id)?.reject(error);
+    }
   }
 
   #post(message: ToWorker, transfer: ArrayBuffer[] = []): void {

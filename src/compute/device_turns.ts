@@ -63,7 +63,8 @@ export class DeviceTurns {
 
   #take<T>(work: () => Promise<T>, manner: Manner): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ manner, run: () => work().then(resolve, reject) });
+      const begin = async () => await work(); // rejects also where it throws at once
+      this.#waiting.push({ manner, run: () => begin().then(resolve, reject) });
       if (!this.#isTaken) this.#begin();
       else if (this.#letIn) this.#letIn();
       else if (this.#sociable() >= this.#lastWorks) this.#company.resolve();

@@ -13,6 +13,7 @@ import {
   withLayers,
 } from "@/sessions/mod.ts";
 import type { Document } from "@/wire/mod.ts";
+import { worst } from "./worst.ts";
 
 type Arrays = Readonly<Record<string, Float32Array>>;
 
@@ -65,18 +66,6 @@ function factorDiagnostics(
       : {}),
     ...(drift ? { drift: Math.max(...drift) } : {}),
   };
-}
-
-/** Of the matrices of a stack: the largest of each number, and `float64` if any was redone in it. */
-function worst(reports: readonly Report[]): Record<string, unknown> {
-  const merged: Record<string, unknown> = { ...reports[0] };
-  for (const report of reports) {
-    for (const [fact, value] of Object.entries(report)) {
-      if (typeof value === "number") merged[fact] = Math.max(Number(merged[fact]), value);
-      else if (value === "float64") merged[fact] = value;
-    }
-  }
-  return merged;
 }
 
 /** A layer's diagnostics as documents have them: without numbers that are infinite, as JSON has none. */

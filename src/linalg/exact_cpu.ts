@@ -4,8 +4,7 @@
  * @module
  */
 import type { Float64 } from "@/engine/host.ts";
-
-type Dense = Float32Array | Float64Array;
+import { type Dense, plusIdentity } from "./probes.ts";
 
 /** `‖XᵖM' − I‖_F/√d`, `M' = M + shift·I`. */
 export function exactInverseResidual(
@@ -52,12 +51,6 @@ export function exactEigh(
     residual: norm > 0 ? Math.sqrt(squares) / norm : Math.sqrt(squares),
     orthogonality: distanceToIdentity(float64.matMul(q, q, { ...size, transposeA: true }), d),
   };
-}
-
-function plusIdentity(matrix: Dense, shift: number, d: number): Float64Array<ArrayBuffer> {
-  const sum = Float64Array.from(matrix);
-  for (let i = 0; i < d; i++) sum[i * (d + 1)] += shift;
-  return sum;
 }
 
 function distanceToIdentity(x: Float64Array, d: number): number {

@@ -5,7 +5,7 @@
  */
 import type { Blas, Lane } from "@/engine/host.ts";
 import { exactInverseResidual } from "./exact_cpu.ts";
-import { apply, inverseResidual, spectralNorm } from "./probes.ts";
+import { apply, inverseResidual, plusIdentity, spectralNorm } from "./probes.ts";
 import { prepare } from "./scaling_cpu.ts";
 import type { Host, ShiftedMatrix, Solved } from "./solver_cpu.ts";
 
@@ -46,10 +46,4 @@ export async function invertInFloat64(
   const condition = spectralNorm((x) => apply(shifted, x, d), d) *
     spectralNorm((x) => apply(inverse, x, d), d);
   return { result, report: { residual, condition, damping: shift, engine: "float64" } };
-}
-
-function plusIdentity(matrix: Float32Array, shift: number, d: number): Float64Array<ArrayBuffer> {
-  const sum = Float64Array.from(matrix);
-  for (let i = 0; i < d; i++) sum[i * (d + 1)] += shift;
-  return sum;
 }

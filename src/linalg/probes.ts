@@ -33,6 +33,13 @@ export function probe(k: number, d: number): Float64Array {
   return Float64Array.from({ length: d }, (_, i) => sign(k, i));
 }
 
+/** `M + shift·I` in float64, `M [d, d]`. */
+export function plusIdentity(matrix: Dense, shift: number, d: number): Float64Array<ArrayBuffer> {
+  const sum = Float64Array.from(matrix);
+  for (let i = 0; i < d; i++) sum[i * (d + 1)] += shift;
+  return sum;
+}
+
 /** `y = A x`, `A [d, d]`. */
 export function apply(a: Dense, x: Dense, d: number): Float64Array {
   const y = new Float64Array(d);

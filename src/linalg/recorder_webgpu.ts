@@ -78,7 +78,9 @@ export class BatchRecorder {
       const states = statesOf(statuses[at]);
       members.forEach((member, i) => {
         if (member.judge(states[i])) return;
-        failed.set(member.owner, [...failed.get(member.owner) ?? [], member.key]);
+        const keys = failed.get(member.owner);
+        if (keys) keys.push(member.key);
+        else failed.set(member.owner, [member.key]);
       });
     });
     return failed;

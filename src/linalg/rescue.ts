@@ -20,6 +20,7 @@ import {
   inverseResidual,
   norm,
   orthogonality,
+  plusIdentity,
   spectralNorm,
   whitenerResidual,
 } from "./probes.ts";
@@ -216,13 +217,6 @@ function report(
     engine: "float64",
     ...(clipped > 0 ? { clipped } : {}),
   };
-}
-
-/** `M + shift·I` in float64. */
-function plusIdentity(matrix: Dense, shift: number, d: number): Float64Array {
-  const sum = Float64Array.from(matrix);
-  for (let i = 0; i < d; i++) sum[i * (d + 1)] += shift;
-  return sum;
 }
 
 /** `Q f(Λ) Qᵀ`, symmetric to the bit. */

@@ -52,9 +52,10 @@ const sittings = new WeakMap<Engine, Sittings>();
 /**
  * Runs `work` to a judged result.
  *
- * @param work pure; may run again (at most once for each problem in it). Tensors it made are either
- *   in its outcome or disposed by it.
- * @throws CurvdError `not-positive-definite` or `not-converged` for a problem that float64 cannot solve either; `aborted`.
+ * @param work pure; may run again, once after each set of its problems that missed their bounds. Tensors it made are either in
+ *   its outcome or disposed by it.
+ * @throws CurvdError `not-positive-definite` or `not-converged` for a problem that float64 cannot solve either; `aborted`;
+ *   `internal` where a device goes on missing its bounds.
  */
 export function settle<K>(
   engine: Engine,

@@ -11,7 +11,7 @@
 import { setImmediate } from "node:timers";
 import { dispose, type TensorContainer } from "@tensorflow/tfjs-core";
 import type { Engine } from "@/engine/mod.ts";
-import { packError } from "@/errors.ts";
+import { CurvdError, packError } from "@/errors.ts";
 import type { LinearAlgebra } from "./linear_algebra.ts";
 import { abandoned, Rounds } from "./rounds.ts";
 import { sittingAt } from "./sitting.ts";
@@ -28,9 +28,17 @@ interface Piece {
   readonly cameAt: number;
   /** Whether it shares a sitting. */
   isSociable: boolean;
+  /** How often it was done so far. */
+  runs: number;
   resolve(settled: Settled<unknown>): void;
   reject(reason: unknown): void;
 }
+
+/**
+ * Runs of a piece of work. What missed its bound is solved in float64 from then on, and what follows from that alone may miss
+ * another; a device that goes on failing is broken.
+ */
+const MOST_RUNS = 16;
 
 /** A piece whose work has returned. */
 interface Finished {
@@ -58,6 +66,7 @@ export class Sittings {
         rescued: new Set(),
         cameAt: performance.now(),
         isSociable: true,
+        runs: 0,
         resolve: resolve as Piece["resolve"],
         reject,
       };
@@ -117,7 +126,9 @@ export class Sittings {
         if (lost) {
           for (const key of lost) piece.rescued.add(key);
           dispose(outcome.keep as TensorContainer);
-          this.#waiting.unshift(piece);
+          piece.runs++;
+          if (piece.runs < MOST_RUNS) this.#waiting.unshift(piece);
+          else piece.reject(unsettled(lost));
           continue;
         }
         const timing = {
@@ -143,6 +154,14 @@ export class Sittings {
     piece.isSociable = false;
     this.#waiting.push(piece);
   }
+}
+
+function unsettled(keys: readonly string[]): CurvdError {
+  return new CurvdError(
+    "internal",
+    `The device missed its bounds in ${MOST_RUNS} runs, in the last one for ${keys.join(", ")}`,
+    { problems: keys },
+  );
 }
 
 function isPerhapsOfCompany(error: unknown): boolean {

@@ -280,16 +280,18 @@ export class WebGpuLinearAlgebra implements LinearAlgebra {
     const isLost = ({ key, problem }: Case<P, R>) => this.#rescued.has(key) || isHostOnly(problem);
     try {
       record(cases.filter((each) => !isLost(each)));
-      for (const lost of cases.filter(isLost)) {
-        const { problem: { name, matrix, negativeTolerance }, index } = lost;
+      for (const [problem, lost] of Map.groupBy(cases.filter(isLost), ({ problem }) => problem)) {
+        const { name, matrix, negativeTolerance } = problem;
         const [b, d] = matrix.shape;
         const [values] = await this.#engine.read([matrix]);
-        await rescue(lost, {
-          name: b === 1 ? name : `${name} [${index}]`,
-          matrix: values.subarray(index * d * d, (index + 1) * d * d),
-          d,
-          negativeTolerance: negativeTolerance?.[index],
-        });
+        for (const each of lost) {
+          await rescue(each, {
+            name: b === 1 ? name : `${name} [${each.index}]`,
+            matrix: values.subarray(each.index * d * d, (each.index + 1) * d * d),
+            d,
+            negativeTolerance: negativeTolerance?.[each.index],
+          });
+        }
       }
     } catch (error) {
       for (const result of results) dispose(tensorsOf(result));
@@ -368,7 +370,8 @@ function judgeRoot(state: MatrixState, root: number, report: Report): boolean {
 function judgeEigh(state: MatrixState, tolerance: number | undefined, report: Report): boolean {
   const { size, residual, orthogonality, condition, negative, sweeps, smallest } = state;
   Object.assign(report, { residual, orthogonality, condition, negative, sweeps });
-  return isEighGood(state, size) && (tolerance === undefined || smallest >= -tolerance);
+  const fits = state.norm * 2 ** -state.exponent < LARGEST_NORM;
+  return isEighGood(state, size) && fits && (tolerance === undefined || smallest >= -tolerance);
 }
 
 /** Whether the result, scaled back, is finite. */

@@ -18,7 +18,8 @@ import {
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
 import { defineKernel, openWebGpuEngine } from "@/engine/mod.ts";
-import { gpuTest } from "../support/gpu.ts";
+import { inBuffers } from "../../src/engine/webgpu/engine.ts";
+import { gpuTest, isWithoutGpu } from "../support/gpu.ts";
 import { reference } from "../support/reference.ts";
 
 /** y = factor·x + i, elementwise. */
@@ -180,4 +181,34 @@ gpuTest("reads of a lost device reject as device-lost", async () => {
   ok((await engine.lost).startsWith("destroyed"));
   await rejects(engine.read([x]), (error: CurvdError) => error.code === "device-lost");
   x.dispose();
+});
+
+Deno.test("inBuffers() puts as many tensors together as a buffer holds, in their order", () => {
+  const sizes = [3, 1, 4, 4, 1, 2, 1].map((size) => ({ size }));
+  const pieces = inBuffers(sizes, 4 * 4).map((piece) => piece.map(({ size }) => size));
+  deepEqual(pieces, [[3, 1], [4], [4], [1, 2, 1]]);
+});
+
+Deno.test({
+  name: "read() of a device that was just destroyed says that it is lost, and rejects nothing else",
+  ignore: isWithoutGpu,
+  fn: async () => {
+    const unhandled: unknown[] = [];
+    const note = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      unhandled.push(event.reason);
+    };
+    addEventListener("unhandledrejection", note);
+    const engine = await openWebGpuEngine({ float64: reference, reason: "test" });
+    const x = add(tensor([1, 2, 3]), 1);
+    await engine.read([x]);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // the staging buffer is primed
+    engine.device.destroy();
+    await rejects(engine.read([x]), (error: CurvdError) => error.code === "device-lost");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    removeEventListener("unhandledrejection", note);
+    deepEqual(unhandled, []);
+    x.dispose();
+    await engine.close();
+  },
 });

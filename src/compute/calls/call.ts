@@ -20,6 +20,7 @@ import {
 } from "@/linalg/mod.ts";
 import { type Document, firstNonFinite, tensorOf, type WireTensor } from "@/wire/mod.ts";
 import { Unpacked } from "../ingest.ts";
+import { worst } from "../worst.ts";
 
 /** What a layer answers, before it is read. */
 export interface LayerOutcome {
@@ -252,18 +253,6 @@ function writable(report: Report): Partial<Report> {
   return Object.fromEntries(
     Object.entries(report).filter(([, fact]) => typeof fact !== "number" || Number.isFinite(fact)),
   );
-}
-
-/** Of the groups of a convolution: the largest of each number. */
-function worst(reports: readonly Report[]): Report {
-  const merged = { ...reports[0] } as Record<string, number | string>;
-  for (const report of reports) {
-    for (const [fact, value] of Object.entries(report)) {
-      if (typeof value === "number") merged[fact] = Math.max(Number(merged[fact] ?? value), value);
-      else if (value === "float64") merged[fact] = value;
-    }
-  }
-  return merged as unknown as Report;
 }
 
 /** A result that left float32, or was divided by zero, is refused with a damping that would serve. */

@@ -206,21 +206,30 @@ export class WebGpuEngine implements Engine {
     return Promise.resolve();
   }
 
-  /** Copies all tensors into one staging buffer and waits once. */
+  /** Copies all tensors into one staging buffer and waits once; into several where one cannot hold them. */
   async #readDevice(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const arrays: Float32Array<ArrayBuffer>[] = [];
+    for (const piece of inBuffers(tensors, this.device.limits.maxBufferSize)) {
+      arrays.push(...await this.#readTogether(piece));
+    }
+    return arrays;
+  }
+
+  async #readTogether(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
     const buffers = tensors.map((tensor) => this.backend.bufferOf(tensor));
     const starts: number[] = [];
     let bytes = 0;
     for (const { size } of tensors) {
       starts.push(bytes);
-      bytes += size * 4;
+      bytes += BYTES_PER_VALUE * size;
     }
     const copy = (target: GPUBuffer) => {
       this.backend.flush();
       const encoder = this.device.createCommandEncoder({ label: "engine.read" });
-      buffers.forEach((buffer, index) =>
-        encoder.copyBufferToBuffer(buffer, 0, target, starts[index], tensors[index].size * 4)
-      );
+      buffers.forEach((buffer, index) => {
+        const size = BYTES_PER_VALUE * tensors[index].size;
+        encoder.copyBufferToBuffer(buffer, 0, target, starts[index], size);
+      });
       this.device.queue.submit([encoder.finish()]);
     };
     const take = (mapped: ArrayBuffer) =>
@@ -228,8 +237,30 @@ export class WebGpuEngine implements Engine {
     try {
       return await this.#staging.read(bytes, copy, take);
     } catch (cause) {
+      await new Promise((resolve) => setTimeout(resolve)); // a loss is told in a turn of its own
       await this.#errors.check(); // says why: a lost device, a validation error
       throw new CurvdError("internal", `Cannot read from the GPU: ${cause}`, {}, { cause });
     }
   }
+}
+
+const BYTES_PER_VALUE = 4;
+
+/** Tensors in the order given, as many together as a buffer holds. */
+export function inBuffers<T extends { readonly size: number }>(
+  tensors: readonly T[],
+  maxBufferSize: number,
+): T[][] {
+  const pieces: T[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    const bytes = BYTES_PER_VALUE * tensor.size;
+    if (bytes > room) {
+      pieces.push([]);
+      room = maxBufferSize;
+    }
+    pieces.at(-1)!.push(tensor);
+    room -= bytes;
+  }
+  return pieces;
 }

@@ -54,11 +54,14 @@ export class StagingRing {
       this.#keep(buffer);
       return taken;
     }
-    const taken = take(buffer.getMappedRange(0, bytes));
+    let isTaken = false;
     mapped.then(() => {
       buffer.unmap(); // throws where the device went in the meantime
-      this.#keep(buffer);
+      if (isTaken) this.#keep(buffer);
+      else buffer.destroy();
     }).catch(() => buffer.destroy());
+    const taken = take(buffer.getMappedRange(0, bytes)); // throws where the device is gone
+    isTaken = true;
     return taken;
   }
 
@@ -67,12 +70,9 @@ export class StagingRing {
     this.#keptBytes = 0;
   }
 
-  /**
-   * The smallest primed buffer that is large enough, and not so large that a small read would hold
-   * it up.
-   */
+  /** A primed buffer of the size class: a larger one would be held up by a small read. */
   #take(bytes: number): GPUBuffer | undefined {
-    const size = sizeClass(bytes);
+    const size = this.#sizeClass(bytes);
     const index = this.#primed.findIndex((buffer) => buffer.size === size);
     if (index < 0) return undefined;
     const [buffer] = this.#primed.splice(index, 1);
@@ -80,10 +80,16 @@ export class StagingRing {
     return buffer;
   }
 
+  /** Powers of two, so that few sizes serve all reads; the largest is what the device has buffers of. */
+  #sizeClass(bytes: number): number {
+    const size = Math.max(SMALLEST_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
+    return Math.min(size, this.device.limits.maxBufferSize);
+  }
+
   #create(bytes: number): GPUBuffer {
     return this.device.createBuffer({
       label: "engine.staging",
-      size: sizeClass(bytes),
+      size: this.#sizeClass(bytes),
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
   }
@@ -96,11 +102,6 @@ export class StagingRing {
     this.#primed.push(buffer);
     this.#keptBytes += buffer.size;
   }
-}
-
-/** Powers of two, so that few sizes serve all reads. */
-function sizeClass(bytes: number): number {
-  return Math.max(SMALLEST_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 }
 
 function denoVersion(): string {

@@ -10,7 +10,7 @@
  */
 import { registerKernel, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import { engineOfBackend } from "@/engine/mod.ts";
-import { recordMatMul, recordSumSplits } from "../matmul/matmul_webgpu.ts";
+import { leastSplits, submitProduct } from "../matmul/whole_product_webgpu.ts";
 
 /** Rows of X that one sum runs over. */
 const ROWS_PER_SPLIT = 1024;
@@ -33,11 +33,11 @@ function gram(x: TensorInfo, scale: number, backend: unknown): TensorInfo {
   if (util.sizeFromShape(x.shape) === 0) return engine.filledInfo([batch, d, d], 0);
 
   const out = engine.emptyInfo([batch, d, d]);
-  const recording = engine.record("linalg.gram");
   const a = engine.bufferOf(x);
   const product = {
     a,
     b: a,
+    c: engine.bufferOf(out),
     m: d,
     n: d,
     k: n,
@@ -46,23 +46,7 @@ function gram(x: TensorInfo, scale: number, backend: unknown): TensorInfo {
     symmetric: true,
     alpha: scale,
   };
-  const splits = splitsFor(n, d, engine.tuning.tilesInFlight);
-  if (splits === 1) {
-    recordMatMul(recording, { ...product, c: engine.bufferOf(out) });
-    recording.submit();
-    return out;
-  }
-  const part = engine.emptyTensor([batch * splits, d, d]);
-  recordMatMul(recording, { ...product, c: engine.bufferOf(part), splits });
-  recordSumSplits(recording, {
-    part: engine.bufferOf(part),
-    c: engine.bufferOf(out),
-    size: d * d,
-    splits,
-    batch,
-  });
-  recording.submit();
-  part.dispose();
+  submitProduct(engine, "linalg.gram", product, splitsFor(n, d, engine.tuning.tilesInFlight));
   return out;
 }
 
@@ -73,7 +57,7 @@ function splitsFor(n: number, d: number, tilesInFlight: number): number {
   const forAccuracy = n / ROWS_PER_SPLIT;
   const thatFit = Math.floor(MAX_PARTIAL_BYTES / (4 * d * d));
   const wanted = Math.ceil(Math.max(forTheDevice, forAccuracy));
-  return Math.max(1, Math.min(wanted, thatFit));
+  return Math.max(leastSplits(n), Math.min(wanted, thatFit));
 }
 
 registerKernel({

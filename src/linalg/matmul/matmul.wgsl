@@ -33,6 +33,8 @@ struct Params {
   stride_b: u32,
   splits: u32,    // parts of k, each to its own C: z runs over batch * splits
   depth: u32,     // length of a part, a multiple of DEPTH
+  first: u32,     // matrix of the batch that z = 0 is
+  first_c: u32,   // where its C stands, in matrices
   alpha: f32,
   diagonal: f32,
 }
@@ -56,7 +58,7 @@ fn matmul(
   if (SYMMETRIC) { tile = lower_tile(group.x); }
   let row0 = tile.x * TILE;
   let column0 = tile.y * TILE;
-  let batch = group.z / params.splits;
+  let batch = params.first + group.z / params.splits;
   let offset_a = batch * params.stride_a;
   let offset_b = batch * params.stride_b;
 
@@ -118,7 +120,7 @@ fn matmul(
     slab = SLAB - slab;
   }
 
-  let offset_c = group.z * params.m * params.n;
+  let offset_c = (params.first_c + group.z) * params.m * params.n;
   let low = row0 + 4 * lane.y;
   let high = low + 4 * SIDE;
   let column = column0 + 4 * lane.x;

@@ -26,6 +26,8 @@ export interface MatMul {
   readonly k: number;
   /** @default 1 */
   readonly batch?: number;
+  /** Place of the first of these matrices in A, B and C; of partial sums C has none before it. @default 0 */
+  readonly firstMatrix?: number;
   /** The one matrix is used for the whole batch. */
   readonly sharesA?: boolean;
   readonly sharesB?: boolean;
@@ -49,12 +51,23 @@ const DEPTH = 8; // of a slab in matmul.wgsl
 
 export function recordMatMul(recording: Recording, product: MatMul): void {
   const { a, b, c, m, n, k, splits = 1, alpha = 1, diagonal = 0 } = product;
-  const { sharesA = false, sharesB = false, counts } = product;
+  const { sharesA = false, sharesB = false, firstMatrix = 0, counts } = product;
   const depth = DEPTH * Math.ceil(k / splits / DEPTH);
+  const firstC = splits === 1 ? firstMatrix : 0;
   recording.dispatch(variant(sideFor(recording.tuning, product), product), {
     buffers: [a, b, c],
     uniforms: {
-      u32: [m, n, k, sharesA ? 0 : m * k, sharesB ? 0 : k * n, splits, depth],
+      u32: [
+        m,
+        n,
+        k,
+        sharesA ? 0 : m * k,
+        sharesB ? 0 : k * n,
+        splits,
+        depth,
+        firstMatrix,
+        firstC,
+      ],
       f32: [alpha, diagonal],
     },
     workgroups: counts ?? productWorkgroups(recording.tuning, product),
@@ -79,30 +92,34 @@ const sumSplits = defineKernel({
   bindings: ["read", "read-write"],
 });
 
-/** `C = Σ parts`: `[batch, splits, size]` to `[batch, size]`. */
+/** `C = Σ parts`: `[batch, splits, size]` to `[batch, size]`, from the first matrix of C on. */
 export function recordSumSplits(
   recording: Recording,
-  { part, c, size, splits, batch }: {
+  { part, c, size, splits, batch, firstMatrix }: {
     part: GPUBuffer;
     c: GPUBuffer;
     size: number;
     splits: number;
     batch: number;
+    firstMatrix: number;
   },
 ): void {
   const groups = Math.ceil(size / 256);
   const x = Math.min(groups, 4096); // a row of workgroups has at most 65535
   recording.dispatch(sumSplits, {
     buffers: [part, c],
-    uniforms: { u32: [size, splits, x * 256] },
+    uniforms: { u32: [size, splits, x * 256, firstMatrix] },
     workgroups: [x, Math.ceil(groups / x), batch],
   });
 }
 
+/** More rows than this, or columns, are taken in the largest tiles: their workgroups must not be too many for a dispatch. */
+const LONGEST_OF_SMALL_TILES = 2 ** 20;
+
 /** Invocations along a side of the workgroup: tiles of 128 for large matrices, else 64 or 32. */
 function sideFor({ tile128Above, tile64Above }: Tuning, { m, n }: Pick<MatMul, "m" | "n">): number {
   const smaller = Math.min(m, n);
-  if (smaller > tile128Above) return 16;
+  if (smaller > tile128Above || Math.max(m, n) > LONGEST_OF_SMALL_TILES) return 16;
   return smaller > tile64Above ? 8 : 4;
 }
 

@@ -7,7 +7,7 @@
 import { registerKernel, type TensorInfo, util } from "@tensorflow/tfjs-core";
 import { engineOfBackend } from "@/engine/mod.ts";
 import { SYMMETRIC_PRODUCT_KERNEL } from "../matrix.ts";
-import { recordMatMul } from "./matmul_webgpu.ts";
+import { submitProduct } from "./whole_product_webgpu.ts";
 
 interface Attributes {
   readonly transposeA: boolean;
@@ -30,8 +30,7 @@ function symmetricProduct(
   if (util.sizeFromShape(a.shape) === 0) return engine.filledInfo([batch, d, d], 0);
 
   const out = engine.emptyInfo([batch, d, d]);
-  const recording = engine.record("linalg.symmetric-product");
-  recordMatMul(recording, {
+  submitProduct(engine, "linalg.symmetric-product", {
     a: engine.bufferOf(a),
     b: engine.bufferOf(b),
     c: engine.bufferOf(out),
@@ -43,7 +42,6 @@ function symmetricProduct(
     transposeB,
     symmetric: true,
   });
-  recording.submit();
   return out;
 }
 

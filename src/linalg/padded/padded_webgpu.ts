@@ -51,7 +51,7 @@ export function blockedSide(d: number): number {
 }
 
 /**
- * Groups members by padded side, in batches that fit a binding.
+ * Groups members by padded side, in batches that fit a binding, and of which each has a workgroup of its own in a dispatch.
  *
  * @param sideOf the padded side of a matrix of size d. @default {@linkcode blockedSide}
  */
@@ -60,11 +60,12 @@ export function sizeClasses<M extends Member>(
   members: readonly M[],
   sideOf = blockedSide,
 ): SizeClass<M>[] {
-  const { maxStorageBufferBindingSize } = engine.device.limits;
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = engine.device.limits;
   const bySide = Map.groupBy(members, ({ matrix }) => sideOf(matrix.shape[1]));
   return [...bySide].flatMap(([side, all]) => {
     const bytes = Math.min(MAX_BATCH_BYTES, maxStorageBufferBindingSize);
-    const most = Math.max(1, Math.floor(bytes / (4 * side * side)));
+    const thatFit = Math.floor(bytes / (4 * side * side));
+    const most = Math.max(1, Math.min(thatFit, maxComputeWorkgroupsPerDimension));
     const batches = Array.from(
       { length: Math.ceil(all.length / most) },
       (_, i) => all.slice(i * most, (i + 1) * most),

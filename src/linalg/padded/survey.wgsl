@@ -45,6 +45,7 @@ fn survey(
   let found = largest_of(mine, lane);
   if (lane == 0 && found > 0.0) {
     let exponent = f32(i32(bitcast<u32>(found) >> 23u) - 127);
-    states[group.z].exponent = -params.granule * round(exponent / params.granule);
+    let most = floor(126.0 / params.granule);  // power_of_two has it exactly, and that of its negative
+    states[group.z].exponent = -params.granule * clamp(round(exponent / params.granule), -most, most);
   }
 }

@@ -15,6 +15,7 @@ override BLOCKS: u32;  // along a side
 const LANES = 8u;
 const MOST = 16u;  // blocks that arrays of a lane have room for
 const NONE = 0xffffffffu;
+const TURNS = 8u;
 
 struct Member {
   size: u32,    // d: rows before padding
@@ -47,11 +48,12 @@ alias Spread = array<vec4f, 16>;      // a tile in every lane: of each column it
 // Tiles below the diagonal, row by row of blocks; a lane reads and writes its own rows alone.
 var<workgroup> below: array<vec4f, 8 * BLOCKS * (BLOCKS - 1)>;
 
-// A workgroup takes members as long as there are any. lavapipe gives each of its threads as many workgroups as the others, and one
-// that shares its core with the server would keep all waiting.
+// A workgroup takes members as long as there are any, up to TURNS; there are as many workgroups as members. lavapipe gives each of
+// its threads as many workgroups as the others, and one that shares its core with the server would keep all waiting. And it ends
+// every loop of an invocation for good once it has gone round 65535 times in all of them: a member of 128 takes some 4000.
 @compute @workgroup_size(LANES)
 fn small_inverse(@builtin(local_invocation_index) lane: u32) {
-  for (;;) {
+  for (var turn = 0u; turn < TURNS; turn++) {
     var taken = 0u;
     if (lane == 0) { taken = atomicAdd(&queue.next, 1u); }
     let at = subgroupBroadcast(taken, 0u);

@@ -1,4 +1,4 @@
-/** Elements kept idle at most: 256 MB. What is above goes to the garbage collector. */
+/** Elements kept idle at most: 256 MB. The size that was asked for least lately makes room. */
 const MOST_IDLE = 2 ** 26;
 
 /**
@@ -25,17 +25,26 @@ export class Scratch {
   }
 
   #take(length: number): Float32Array<ArrayBuffer> {
-    const array = this.#idle.get(length)?.pop();
-    if (array === undefined) return new Float32Array(length);
+    const idle = this.#idle.get(length);
+    if (idle === undefined) return new Float32Array(length);
+    this.#idle.delete(length);
+    const array = idle.pop()!;
+    if (idle.length > 0) this.#idle.set(length, idle);
     this.#count -= length;
     return array;
   }
 
   #give(array: Float32Array<ArrayBuffer>): void {
-    if (this.#count + array.length > MOST_IDLE) return;
-    this.#count += array.length;
-    const idle = this.#idle.get(array.length);
-    if (idle) idle.push(array);
-    else this.#idle.set(array.length, [array]);
+    const { length } = array;
+    if (length > MOST_IDLE) return;
+    const idle = this.#idle.get(length) ?? [];
+    this.#idle.delete(length); // a Map has its keys in the order they came
+    this.#idle.set(length, [...idle, array]);
+    this.#count += length;
+    for (const [size, arrays] of this.#idle) {
+      if (this.#count <= MOST_IDLE) break;
+      this.#idle.delete(size);
+      this.#count -= size * arrays.length;
+    }
   }
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { CurvdError } from "@/errors.ts";
 import bytes from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm" with {
   type: "bytes",
 };
@@ -87,18 +88,33 @@ export class Xnnpack {
   ): void {
     const wasm = this.#wasm;
     const lengths = [m * k, k * n, m * n];
-    const pointers = lengths.map((length) => wasm.malloc(4 * length));
-    // Views only now: allocating may have moved the memory.
-    const [a, b] = pointers.map((at, i) => new Float32Array(wasm.memory.buffer, at, lengths[i]));
-    fill(a, b);
-    new Int32Array(wasm.memory.buffer, this.#shapes, 6).set([1, m, k, 1, k, n]);
-    [A, B, C].forEach((id, i) => wasm.register_tensor(id, 4 * lengths[i], pointers[i]));
-    wasm.BatchMatMul(A, this.#shapes, 3, B, this.#shapes + 12, 3, 0, 0, C);
-    take(new Float32Array(wasm.memory.buffer, pointers[2], lengths[2]));
-    // Also drops the operator that was made for this B.
-    [A, B, C].forEach((id) => wasm.dispose_data(id));
-    pointers.forEach((pointer) => wasm.free(pointer));
+    const pointers: number[] = [];
+    try {
+      for (const length of lengths) pointers.push(allocated(wasm, 4 * length));
+      // Views only now: allocating may have moved the memory.
+      const [a, b] = pointers.map((at, i) => new Float32Array(wasm.memory.buffer, at, lengths[i]));
+      fill(a, b);
+      new Int32Array(wasm.memory.buffer, this.#shapes, 6).set([1, m, k, 1, k, n]);
+      [A, B, C].forEach((id, i) => wasm.register_tensor(id, 4 * lengths[i], pointers[i]));
+      wasm.BatchMatMul(A, this.#shapes, 3, B, this.#shapes + 12, 3, 0, 0, C);
+      // Also drops the operator that was made for this B.
+      [A, B, C].forEach((id) => wasm.dispose_data(id));
+      take(new Float32Array(wasm.memory.buffer, pointers[2], lengths[2]));
+    } finally {
+      pointers.forEach((pointer) => wasm.free(pointer));
+    }
   }
+}
+
+/** A block of the module's memory. @throws CurvdError `too-large-to-fit` where there is none. */
+function allocated(wasm: Exports, bytes: number): number {
+  const pointer = wasm.malloc(bytes) >>> 0; // above 2 GiB it comes as a negative number
+  if (pointer > 0) return pointer;
+  throw new CurvdError(
+    "too-large-to-fit",
+    `Cannot multiply matrices as WebAssembly has no ${bytes} bytes for them`,
+    { value: bytes },
+  );
 }
 
 /** Grows to at least `size` bytes; 1 where it could, as the module expects. */
