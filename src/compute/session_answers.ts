@@ -104,7 +104,7 @@ export async function factorsAnswer(
 /** What a client needs to precondition by itself, unless it has this version. */
 export async function preconditionerAnswer(
   engine: Engine,
-  { id, identity, state }: Live,
+  { id, nonce, identity, state }: Live,
   { known }: Document,
 ): Promise<Document> {
   const { method } = identity;
@@ -120,8 +120,10 @@ export async function preconditionerAnswer(
       suggestion: "send statistics, or a step",
     });
   }
-  const tag = `${state.version}-${state.damping}`; // λ may move within a version, where forms take any
-  const { version, revision, age, damping } = state;
+  const { version, revision, age, damping, isStale } = state;
+  // within a version λ may move, where forms take any, and EKFAC's S with every batch
+  const moves = [...state.layers.values()].some(({ forms }) => "S" in forms);
+  const tag = [nonce, version, damping, ...(moves ? [revision] : [])].join("-");
   if (known === tag) return { tag, unchanged: true };
   const options = optionsOf(identity, damping);
   const layers = await read(engine, [...state.layers].map(([name, layer]) => [name, layer.forms]));
@@ -134,6 +136,7 @@ export async function preconditionerAnswer(
     age,
     method,
     damping,
+    stale: isStale,
     damping_rule: options.dampingRule,
     ...(isTwoTerms ? { floor: options.floor, indefinite: options.indefinite } : {}),
     layers,

@@ -6,7 +6,13 @@
 import { keep, tensor } from "@tensorflow/tfjs-core";
 import { adaptedDamping } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { patched, type SessionState, takesAnyDamping, withLayers } from "@/sessions/mod.ts";
+import {
+  hasReferences,
+  patched,
+  type SessionState,
+  takesAnyDamping,
+  withLayers,
+} from "@/sessions/mod.ts";
 import {
   type Document,
   isTensor,
@@ -32,10 +38,15 @@ export function hostTransition(
   return { state: next, answer: { fields, isRefreshed: false, isDue: false }, timing: NO_TIME };
 }
 
-/** A new λ holds at once where the forms take any, else with the refresh that it makes due. */
+/**
+ * A new λ holds at once where the forms take any, else with the refresh that it makes due. So does a bound on drift where what
+ * averages were at the last refresh was not kept.
+ */
 function patch(state: SessionState, request: SessionPatch) {
   const { settings, damping } = patched(state.settings, state.damping, request);
-  const isStale = state.isStale || (damping !== state.damping && !takesAnyDamping(state));
+  const isUnmeasured = settings.refresh.drift !== null && !hasReferences(state);
+  const isStale = state.isStale || isUnmeasured ||
+    (damping !== state.damping && !takesAnyDamping(state));
   const next: SessionState = { ...state, settings, damping, isStale };
   return { next, fields: { damping, ...settings } };
 }

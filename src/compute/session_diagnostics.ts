@@ -4,7 +4,7 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { type Report, spectrumOf } from "@/linalg/mod.ts";
+import { spectrumOf } from "@/linalg/mod.ts";
 import {
   type FactorDiagnostics,
   type Finding,

@@ -45,9 +45,12 @@ export class EntryWriter {
   /** The entry of a change that led to this state. */
   async finish(state: SessionState): Promise<Draft> {
     this.#draft ??= this.device(() => this.#withLastUpdates(state));
-    const draft = await this.#draft;
-    for (const name of this.#left) this.live.loggedBases.set(name, state.version);
-    return draft;
+    return await this.#draft;
+  }
+
+  /** The entry is in the log, and with it the bases of the layers that it keeps the outcome of. */
+  committed({ version }: SessionState): void {
+    for (const name of this.#left) this.live.loggedBases.set(name, version);
   }
 
   /** The change failed. */

@@ -7,7 +7,8 @@
  * @module
  */
 import type { Engine } from "@/engine/mod.ts";
-import type { Store } from "@/sessions/mod.ts";
+import { CurvdError } from "@/errors.ts";
+import type { Head, Store } from "@/sessions/mod.ts";
 import type { Document, SessionRequest } from "@/wire/mod.ts";
 import { factorsAnswer, inspected, preconditionerAnswer, summary } from "./session_answers.ts";
 import { debtOf } from "./session_background.ts";
@@ -185,7 +186,10 @@ export class SessionHost {
     const before = pending ?? await this.#store.remembered(session, key.key);
     if (!before) return await change();
     const { answer, version } = recalled(before, key);
+    // what was made under this key was deleted since: the key is free again
+    if (call.call === "create" && !this.#residents.head(answer.id as string)) return await change();
     const isStep = call.call === "steps" && this.#residents.head(session) !== undefined;
+    if (isStep) expectRepeatable(this.#residents.head(session)!, answer);
     const again = isStep
       ? await updatesAgain(
         this.#context,
@@ -236,4 +240,14 @@ export class SessionHost {
     this.#residents.forget(id);
     this.#context.emit(id, { event: "deleted" });
   }
+}
+
+/** @throws CurvdError `conflict` for a step of SOAP that is not the last: its update was of a state that is gone. */
+function expectRepeatable({ identity, state }: Head, { revision }: Document): void {
+  if (identity.method !== "soap" || revision === state.revision) return;
+  throw new CurvdError(
+    "conflict",
+    `This step was taken, as revision ${revision}: its update is gone, as SOAP keeps that of its last step alone`,
+    { value: revision, limit: state.revision, suggestion: "go on from the session's revision" },
+  );
 }

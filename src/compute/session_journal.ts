@@ -69,13 +69,27 @@ export class Journal {
   }
 
   /** Writes a session whole; its log begins anew. @throws CurvdError of the store. */
-  async snapshot(live: Live, state: SessionState, keys: readonly ChangeKey[] = []): Promise<void> {
+  snapshot(live: Live, state: SessionState, keys: readonly ChangeKey[] = []): Promise<void> {
+    return this.#snapshot(live, state, keys);
+  }
+
+  /** The same of a session that is new, or another than before. @throws CurvdError of the store. */
+  open(live: Live, keys: readonly ChangeKey[]): Promise<void> {
+    return this.#snapshot(live, live.state, keys, true);
+  }
+
+  async #snapshot(
+    live: Live,
+    state: SessionState,
+    keys: readonly ChangeKey[],
+    isAnew = false,
+  ): Promise<void> {
     live.compaction?.discard();
     live.compaction = null;
     const draft = new SnapshotDraft(this.store, live, state);
     try {
       while (await draft.advance(this.engine, this.device));
-      await this.#commit(live, draft.number, state, keys);
+      await this.#commit(live, draft.number, state, keys, isAnew);
     } catch (error) {
       draft.discard();
       throw error;
@@ -115,10 +129,11 @@ export class Journal {
     draft: number,
     state: SessionState,
     keys: readonly ChangeKey[],
+    isAnew = false,
   ): Promise<void> {
     const all = [...live.pendingKeys, ...keys];
     const head = JSON.stringify(headOf(live.identity, state));
-    await this.store.commit({ session: live.id, head, keys: all, draft });
+    await this.store.commit({ session: live.id, head, keys: all, draft, isAnew });
     live.pendingKeys = live.pendingKeys.filter((key) => !all.includes(key));
     live.durableRevision = state.revision;
   }

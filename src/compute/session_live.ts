@@ -10,6 +10,8 @@ import { disposeBut } from "./session_transaction.ts";
 
 export interface Live {
   readonly id: string;
+  /** Another one each time that a session comes into memory: what is tagged by it is of this state. */
+  readonly nonce: string;
   readonly identity: Identity;
   state: SessionState;
   /** The revision that a crash would leave. */
@@ -34,6 +36,7 @@ export interface Live {
 export function newLive(id: string, identity: Identity, state: SessionState): Live {
   return {
     id,
+    nonce: crypto.randomUUID().slice(0, 8),
     identity,
     state,
     durableRevision: state.revision,

@@ -51,6 +51,7 @@ export async function move(
     const begun = performance.now();
     if (writer) {
       await journal.append(live, await writer.finish(state), state, keys);
+      writer.committed(state);
       live.log.milliseconds += made.timing.compute_ms + made.timing.read_ms;
     } else if (made.answer.isRefreshed || call.call === "patch") {
       await journal.snapshot(live, state, keys);

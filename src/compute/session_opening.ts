@@ -40,7 +40,7 @@ export async function create(
   const state = newState(identity.layers, settings, damping);
   const live = newLive(id, identity, state);
   const answer = inspection(live);
-  await journal.snapshot(live, state, keysOf(call, answer));
+  await journal.open(live, keysOf(call, answer));
   residents.add(live);
   return answer;
 }
@@ -64,11 +64,16 @@ export async function restore(
   try {
     expectSameConfiguration(residents, id, head);
     const before = residents.head(id) ? await find() : null;
+    if (!before && call.revision !== undefined) {
+      throw new CurvdError("precondition-failed", `There is no session "${id}" to replace`, {
+        value: call.revision,
+      });
+    }
     residents.expectToFit(bytesOf(state));
     const revision = Math.max(state.revision, (before?.state.revision ?? -1) + 1);
     const live = newLive(id, identity, { ...state, revision });
     const answer = inspection(live);
-    await journal.snapshot(live, live.state, keysOf(call, answer));
+    await journal.open(live, keysOf(call, answer));
     if (before) release(before);
     residents.add(live);
     return { answer, live };

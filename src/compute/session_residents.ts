@@ -54,8 +54,11 @@ export class Residents {
 
   /** A session leaves memory. */
   drop(live: Live): void {
+    const { id, touchedAt } = live;
+    const known = this.#heads.get(id);
+    if (known) this.#heads.set(id, { ...known, touchedAt: Math.max(known.touchedAt, touchedAt) });
     release(live);
-    this.#live.delete(live.id);
+    this.#live.delete(id);
   }
 
   /** A session is no more. */

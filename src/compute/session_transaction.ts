@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { keep, type Tensor } from "@tensorflow/tfjs-core";
+import { keep, stack, sum, type Tensor } from "@tensorflow/tfjs-core";
 import { attributed } from "@/curvature/mod.ts";
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
@@ -64,6 +64,48 @@ export async function transact<A>(
 export function disposeBut(state: SessionState, other: SessionState | null): void {
   const kept = other ? tensorsOf(other) : new Set<Tensor>();
   for (const tensor of tensorsOf(state)) if (!kept.has(tensor)) tensor.dispose();
+}
+
+/** A running average that a change moved, and the sum of its values: what tells whether all are finite. */
+interface Moved {
+  readonly layer: string;
+  readonly tensor: string;
+  readonly sum: Tensor;
+}
+
+/**
+ * Work whose averages, and S of EKFAC, are looked at with its answer: from a batch that takes one beyond float32 a session would
+ * not recover.
+ *
+ * @throws CurvdError `overflow` naming layer and average, when it finishes.
+ */
+export function withFiniteAverages<A>(made: Made<A>, before: SessionState): Made<A> {
+  const moved = [...made.state.layers].flatMap(([layer, { averages, forms }]): Moved[] => {
+    const old = before.layers.get(layer);
+    const isNew = ([name, tensor]: [string, Tensor]) =>
+      tensor !== old?.averages[name] && tensor !== old?.forms[name];
+    const named = { ...averages, ...("S" in forms ? { S: forms.S } : {}) };
+    return Object.entries(named).filter(isNew).map(([tensor, values]) => ({
+      layer,
+      tensor,
+      sum: sum(values),
+    }));
+  });
+  if (moved.length === 0) return made;
+  return {
+    state: made.state,
+    read: { ...made.read, "sums of averages": stack(moved.map(({ sum }) => sum)) },
+    finish(arrays) {
+      const at = firstNonFinite(arrays["sums of averages"]);
+      if (at < 0) return made.finish(arrays);
+      const { layer, tensor } = moved[at];
+      throw new CurvdError(
+        "overflow",
+        `Layer "${layer}": with this batch the running average of ${tensor} leaves float32's range`,
+        { layer, tensor, suggestion: "scaled inputs or gradients" },
+      );
+    },
+  };
 }
 
 /** Refuses a result that left float32. */

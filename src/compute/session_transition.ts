@@ -5,6 +5,7 @@
  */
 import type { Engine } from "@/engine/mod.ts";
 import { CurvdError } from "@/errors.ts";
+import type { LinearAlgebra } from "@/linalg/mod.ts";
 import type { SessionState } from "@/sessions/mod.ts";
 import { hostTransition } from "./session_changes.ts";
 import { prepareInputs, type RequestWords, type SessionFields } from "./session_inputs.ts";
@@ -17,7 +18,7 @@ import {
   type Stepped,
   stepWork,
 } from "./session_steps.ts";
-import { transact, type Transacted } from "./session_transaction.ts";
+import { transact, type Transacted, withFiniteAverages } from "./session_transaction.ts";
 import type { StepAnswer, UpdateParameters } from "./session_update_answer.ts";
 
 /** A session as its transitions need it. */
@@ -52,15 +53,20 @@ export function transition(
       return transact(engine, (linalg) => refreshWork(stepped(), linalg));
     case "statistics": {
       const inputs = stepped();
-      return transact(engine, (linalg) => statisticsWork(inputs, linalg));
+      const work = async (linalg: LinearAlgebra) => {
+        const made = await statisticsWork(inputs, linalg);
+        return remains ? made : withFiniteAverages(made, session.state);
+      };
+      return transact(engine, work);
     }
     case "steps": {
       const inputs = stepped();
       const parameters = request as UpdateParameters;
-      return transact(
-        engine,
-        (linalg) => remains ? replayWork(inputs, linalg) : stepWork(inputs, parameters, linalg),
-      );
+      const work = async (linalg: LinearAlgebra) =>
+        remains
+          ? await replayWork(inputs, linalg)
+          : withFiniteAverages(await stepWork(inputs, parameters, linalg), session.state);
+      return transact(engine, work);
     }
     default:
       throw new CurvdError("internal", `${call} does not move session "${session.id}"`, {

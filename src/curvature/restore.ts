@@ -86,7 +86,8 @@ export function applyForms(
   throw new CurvdError("internal", `Layer "${name}" has no preconditioner among its forms`);
 }
 
-/** Whether a layer's forms take another λ as they are. */
+/** Whether a layer's forms take another λ as they are; SOAP's ε is of its next step. */
 export function isDampingFree(named: NamedTensors): boolean {
-  return "S" in named || "lambda_G" in named || "F" in named || "A_diagonal" in named;
+  return "S" in named || "V" in named || "lambda_G" in named || "F" in named ||
+    "A_diagonal" in named;
 }

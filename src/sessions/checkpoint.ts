@@ -4,12 +4,18 @@
  * @module
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { NamedTensors } from "@/curvature/mod.ts";
+import type { LayerSize, NamedTensors } from "@/curvature/mod.ts";
 import { CurvdError } from "@/errors.ts";
-import { splitName } from "@/wire/mod.ts";
-import { hashOf } from "./configuration.ts";
+import { CheckpointDocument, splitName, validate } from "@/wire/mod.ts";
+import { hashOf, sizeOf } from "./configuration.ts";
 import { FORMAT, type Head } from "./head.ts";
-import { type BatchWords, type LayerState, newLayer, type SessionState } from "./state.ts";
+import {
+  type BatchWords,
+  type LayerState,
+  newLayer,
+  type SessionState,
+  tensorGroups,
+} from "./state.ts";
 
 /**
  * The head in a file's metadata.
@@ -25,6 +31,7 @@ export function headIn(metadata: ReadonlyMap<string, string>): Head {
       limit: FORMAT,
     });
   }
+  validate(CheckpointDocument, { session: head });
   const { identity, configuration_hash } = head;
   if (hashOf(identity) === configuration_hash) return head;
   throw new CurvdError("invalid-request", "The checkpoint's configuration is not the one hashed", {
@@ -84,12 +91,39 @@ export function stateOf(head: Head, tensors: ReadonlyMap<string, Tensor>): Sessi
   return { ...head.state, layers: new Map(layers), retained: null };
 }
 
-/** What the head counts must be there. */
-function expectWhole(name: string, { batches, averages }: LayerState): void {
-  const isGone = batches > 0 && Object.keys(averages).length === 0;
-  if (!isGone) return;
-  throw new CurvdError("invalid-request", `The averages of layer "${name}" are missing`, {
-    layer: name,
-    value: batches,
-  });
+/** What the head counts must be there, in the sizes that the layer has. */
+function expectWhole(name: string, state: LayerState): void {
+  const { batches, averages, description } = state;
+  if (batches > 0 && Object.keys(averages).length === 0) {
+    throw new CurvdError("invalid-request", `The averages of layer "${name}" are missing`, {
+      layer: name,
+      value: batches,
+    });
+  }
+  const size = sizeOf(description);
+  if (!size) return;
+  for (const [group, tensors] of Object.entries(tensorGroups(state))) {
+    for (const [field, { shape }] of Object.entries(tensors)) {
+      const expected = shapeOf(field, size);
+      if (!expected || String(shape) === String(expected)) continue;
+      throw new CurvdError(
+        "invalid-request",
+        `Layer "${name}": ${group}.${field} has shape [${shape}], expected [${expected}]`,
+        { layer: name, tensor: `${group}.${field}`, value: shape, limit: expected },
+      );
+    }
+  }
+}
+
+/** Names of averages and forms that are square of the side of inputs, or of outputs; or rows of eigenvalues of such. */
+const OF_INPUTS = /^(A|A_inv|Q_A|deltaPhi|R|Q_R|R_root|terms\/\d+\/A|lambda_A)$/;
+const OF_OUTPUTS = /^(G|G_inv|Q_G|deltaPsi|L|Q_L|L_root|terms\/\d+\/G|lambda_G)$/;
+
+/** The shape that a tensor of a session must have; undefined where its name alone does not tell. */
+function shapeOf(field: string, { kind, groups, dIn, dOut }: LayerSize): number[] | undefined {
+  if (kind !== "dense" && kind !== "conv2d") return undefined;
+  if (field === "S") return [groups, dOut, dIn];
+  const d = OF_INPUTS.test(field) ? dIn : OF_OUTPUTS.test(field) ? dOut : undefined;
+  if (d === undefined) return undefined;
+  return field.startsWith("lambda") ? [groups, d] : [groups, d, d];
 }

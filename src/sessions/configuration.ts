@@ -56,11 +56,12 @@ export function patched(
   damping: number,
   patch: SessionPatch,
 ): { settings: Settings; damping: number } {
-  const { damping: next, ...changes } = patch;
+  const { damping: next, refresh = {}, ...changes } = patch;
   return {
     settings: {
       ...settings,
       ...changes,
+      refresh: { ...settings.refresh, ...refresh },
       ...(next === undefined ? {} : { damping_adapts: ruleOf(next) }),
     } as Settings,
     damping: valueOf(next) ?? damping,
@@ -180,7 +181,7 @@ export function leastBytesOf({ method, layers }: Identity): number {
 }
 
 /** A layer's sizes as far as memory goes; null where they are learned from the first statistics. */
-function sizeOf(layer: SessionLayer): LayerSize | null {
+export function sizeOf(layer: SessionLayer): LayerSize | null {
   const plain = {
     groups: 1,
     hasBias: false,

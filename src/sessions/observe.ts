@@ -41,6 +41,8 @@ import {
 /** Takes batches into the running averages of their layers. S of EKFAC is not touched: see {@linkcode track}. */
 export function observe(layers: Layers, observations: Observations, work: Work): Promise<Changed> {
   if (work.method === "kfac_tridiagonal") return observeChain(layers, observations, work);
+  // their coarse Fisher is of the same examples in every layer
+  if (work.method === "kfac_two_level") expectTogether(layers, observations);
   return sideBySide(observations, async (observation, name): Promise<LayerState> => {
     const state = layers.get(name)!;
     const k = state.batches + 1;
@@ -121,13 +123,29 @@ function observeChain(layers: Layers, observations: Observations, work: Work): P
 
 function modelLayer(name: string, observations: Observations): ModelLayer<Samples> {
   const observation = observations.get(name);
-  if (observation?.batch.kind !== "samples") {
-    throw new CurvdError("invalid-request", `Layer "${name}": coupled layers come all together`, {
-      layer: name,
-      suggestion: "send inputs and output_gradients of every layer in one call",
-    });
-  }
+  if (observation?.batch.kind !== "samples") throw apart(name);
   return { layer: observation.layer, samples: observation.batch.samples as Samples };
+}
+
+/** @throws CurvdError `invalid-request` where a layer is missing, or of another number of examples. */
+function expectTogether(layers: Layers, observations: Observations): void {
+  const counts = [...layers.keys()].map((name) => {
+    const batch = observations.get(name)?.batch;
+    if (!batch || batch.kind === "factors") throw apart(name);
+    return { name, examples: batch.kind === "samples" ? batch.words.examples : null };
+  });
+  const [first] = counts;
+  for (const { name, examples } of counts) {
+    if (examples !== first.examples) throw apart(name);
+  }
+}
+
+function apart(name: string): CurvdError {
+  return new CurvdError("invalid-request", `Layer "${name}": coupled layers come all together`, {
+    layer: name,
+    suggestion:
+      "send inputs and output_gradients of every layer, of the same examples, in one call",
+  });
 }
 
 /** Takes batches into S of EKFAC and TEKFAC, in the basis they have: what a step does that does not refresh. */

@@ -92,13 +92,14 @@ export class SqliteStore {
     this.#faults.delete(draft);
   }
 
-  commit({ session, head, keys = [], draft }: Change): void {
+  commit({ session, head, keys = [], draft, isAnew = head === null }: Change): void {
     try {
       if (draft !== undefined && this.#faults.has(draft)) throw this.#faults.get(draft);
       this.#connection.transact(() => {
         if (draft !== undefined) this.#records.complete(draft);
         if (head === null) this.#end(session);
         else this.#writeHead(session, head);
+        if (isAnew) this.#connection.run("DELETE FROM remembered WHERE scope = ?", session);
         this.#remember(keys);
       });
     } catch (error) {

@@ -52,6 +52,8 @@ export interface Change {
   readonly keys?: readonly ChangeKey[];
   /** The record that it completes. */
   readonly draft?: number;
+  /** Whether the session is another one from here on: keys of what was before say nothing any more. An end has that too. */
+  readonly isAnew?: boolean;
 }
 
 export interface ChangeKey extends RememberedChange {

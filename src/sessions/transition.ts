@@ -282,6 +282,14 @@ export function takesAnyDamping({ layers }: SessionState): boolean {
   );
 }
 
+/** Whether the drift of every average is known. */
+export function hasReferences({ layers }: SessionState): boolean {
+  return [...layers.values()].every((layer) =>
+    isUnknown(layer) ||
+    Object.keys(unbased(layer.averages, layer.forms)).every((name) => name in layer.reference)
+  );
+}
+
 /** Whether a layer has no preconditioner. */
 export function isUnknown({ forms }: LayerState): boolean {
   return Object.keys(forms).length === 0;

@@ -8,6 +8,7 @@ import { isRecord, joinName, locating, pointerTo, refuseProto, splitName } from 
 import type { Encoding } from "./encoding.ts";
 import { isIntegerField, TENSOR_FIELDS } from "./fields.ts";
 import { checkJsonLimits } from "./json_limits.ts";
+import { expectOrderKept } from "./key_order.ts";
 import { readNested } from "./nested.ts";
 import { decodeSafetensors } from "./safetensors.ts";
 import type { Document, WireTensor } from "./tensor.ts";
@@ -41,6 +42,9 @@ function parseDocument(bytes: Uint8Array, fields: ReadonlySet<string>): Document
   for (const field of Object.keys(document)) refuseProto(field, pointerTo(field));
   if (!isRecord(document.layers)) return document as Document; // its schema says what is wrong
 
+  if (document.method === "kfac_tridiagonal") {
+    expectOrderKept(document.layers, new TextDecoder().decode(bytes));
+  }
   for (const [name, layer] of Object.entries(document.layers)) {
     refuseProto(name, pointerTo("layers", name));
     if (isRecord(layer)) readTensors(name, layer, fields);

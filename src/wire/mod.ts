@@ -29,6 +29,7 @@ export * from "./plan.ts";
 export * from "./methods.ts";
 export * from "./device.ts";
 export * from "./session.ts";
+export { CheckpointDocument } from "./session_head.ts";
 export { SESSION_EVENTS } from "./session_diagnostics.ts";
 export * from "./problem.ts";
 export { Diagnostics, Timing } from "./answer.ts";

@@ -42,13 +42,13 @@ export const SessionId = z.string().regex(
 );
 
 const optional = <S extends z.ZodRawShape>(shape: S) => z.object(shape).partial().shape;
-const layer = z.discriminatedUnion("kind", [
+export const SessionLayer = z.discriminatedUnion("kind", [
   z.strictObject({ ...dense, ...optional(denseSizes) }),
   z.strictObject({ ...conv2d, ...optional(conv2dSizes) }),
   z.strictObject({ ...embedding, ...optional(embeddingSizes) }),
   z.strictObject({ ...scaleAndShift }),
 ]);
-export type SessionLayer = z.infer<typeof layer>;
+export type SessionLayer = z.infer<typeof SessionLayer>;
 
 const fraction = z.number().min(0).lt(1);
 const lambda = z.number("Expected a finite number ≥ 0").nonnegative();
@@ -64,28 +64,31 @@ const damping = z.union([lambda, LevenbergMarquardtDamping], {
   error: 'Expected a number ≥ 0 or {"rule": "levenberg_marquardt", "value": λ}',
 });
 
-const refresh = z.strictObject({
-  every: z.int().min(1).nullable().default(100).describe(
-    "steps between refreshes; null: on demand",
-  ),
-  drift: z.number().positive().nullable().default(null).describe(
+const schedule = {
+  every: z.int().min(1).nullable().describe("steps between refreshes; null: on demand"),
+  drift: z.number().positive().nullable().describe(
     "drift of a running average from its preconditioner that makes a refresh due: the share of it that its eigenbasis does not diagonalise; of inverses ‖X − X₀‖_F/‖X₀‖_F",
   ),
-  mode: z.enum(["sync", "async"]).default("sync"),
+  mode: z.enum(["sync", "async"]),
+};
+const refresh = z.strictObject({
+  every: schedule.every.default(100),
+  drift: schedule.drift.default(null),
+  mode: schedule.mode.default("sync"),
 });
 
 /** What PATCH can change. */
 const changeable = {
   damping,
   decay: z.number().min(0).max(1),
-  refresh,
+  refresh: z.strictObject(schedule).partial().describe("what is left out stays as it is"),
   kl_clip: z.number().positive().nullable().describe("κ; then updates need learning_rate"),
 };
 
 const creation = z.strictObject({
   id: SessionId.optional(),
   method: z.enum(SESSION_METHODS).default("kfac"),
-  layers: layersOf(layer),
+  layers: layersOf(SessionLayer),
   damping: damping.optional(),
   damping_rule: dampingRule.optional(),
   pi: pi.optional(),
@@ -278,7 +281,9 @@ export const SessionAnswer = z.looseObject({
   steps: z.int().describe("answered so far"),
   age: z.int().describe("steps since the preconditioner's statistics"),
   refreshing: z.boolean().describe("whether a refresh is under way beside the steps"),
-  stale: z.boolean().describe("whether the next step refreshes whatever its count: λ was changed"),
+  stale: z.boolean().describe(
+    "whether the next step refreshes whatever its count: λ was changed, or drift is bounded and not known",
+  ),
   layers: z.record(z.string(), z.looseObject(layerFacts)),
 }).meta({ id: "SessionAnswer" });
 

@@ -152,6 +152,14 @@ cpuTest(
           422,
           /averages of layer "fc1" are missing/,
         ],
+        ...broken(words.document).map(
+          ([name, document, says]): typeof cases[number] => [
+            name,
+            written(() => {}, { document }),
+            422,
+            says,
+          ],
+        ),
         ["foreign", written((all) => all.set("fc9.average.A", new Float32Array(1))), 422, /fc9/],
       ];
       for (const [name, body, status, says] of cases) {
@@ -240,3 +248,36 @@ Deno.test("a file is read a tensor at a time", async () => {
   for await (const [name] of tensors()) seen.push(`${name} after ${given} parts`);
   deepEqual(seen, ["a after 2 parts", "b after 3 parts", "c after 4 parts"]);
 });
+
+/** Documents that are no session's, and what is said of each. */
+function broken(document: string): [name: string, document: string, says: RegExp][] {
+  // deno-lint-ignore no-explicit-any -- a document to be broken
+  const changed = (change: (session: any) => void): string => {
+    const parsed = JSON.parse(document);
+    change(parsed.session);
+    return JSON.stringify(parsed);
+  };
+  return [
+    ["format alone", '{"session":{"format":1}}', /configuration_hash/],
+    ["no identity", changed((session) => session.identity = null), /identity/],
+    ["no state", changed((session) => delete session.state), /state/],
+    ["no layers", changed((session) => delete session.state.layers), /layers/],
+    ["revision", changed((session) => session.state.revision = "x"), /revision/],
+    ["no settings", changed((session) => delete session.state.settings), /settings/],
+    ["no refresh", changed((session) => delete session.state.settings.refresh), /refresh/],
+    ["damping", changed((session) => session.state.damping = -1), /damping/],
+    ["decay", changed((session) => session.state.settings.decay = 7), /decay/],
+    ["batches", changed((session) => session.state.layers[0].batches = -1), /batches/],
+    [
+      "description",
+      changed((session) => delete session.state.layers[0].description),
+      /description/,
+    ],
+    ["a layer too few", changed((session) => session.state.layers.pop()), /each once/],
+    [
+      "other sizes",
+      changed((session) => session.state.layers[0].description.d_in = 7),
+      /fc1.*shape/,
+    ],
+  ];
+}

@@ -170,9 +170,13 @@ Deno.test("a key is remembered with its change, and only with it", () =>
     store.commit({ session: "s", head: "{}", keys: [key] });
     deepEqual(store.remembered("s", "k"), { hash: "h", answer: '{"revision":1}' });
     equal(store.remembered("t", "k"), null);
-    store.commit({ session: "s", head: null });
+    const end = { ...key, key: "end" };
+    store.commit({ session: "s", head: null, keys: [end] });
     equal(store.session("s"), null);
-    deepEqual(store.remembered("s", "k")?.hash, "h");
+    equal(store.remembered("s", "k"), null, "what it was about is gone");
+    equal(store.remembered("s", "end")?.hash, "h");
+    store.commit({ session: "s", head: "{}", isAnew: true });
+    equal(store.remembered("s", "end"), null);
   }));
 
 Deno.test("a second server on the same file is refused, naming it", () =>
