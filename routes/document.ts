@@ -32,13 +32,17 @@ export interface Received {
  * decoding throws.
  */
 export async function readDocument(
-  { req, env }: Context,
+  c: Context,
   codec: Codec,
   maxBodyBytes: number,
 ): Promise<Received> {
+  const { req, env } = c;
   const encoding = encodingOfBody(req.raw.headers);
   const answerIn = encodingOfAnswer(req.raw.headers.get("accept"), encoding);
-  const body = await readBody(req.raw, maxBodyBytes, env?.incoming);
+  const body = await readBody(req.raw, maxBodyBytes, {
+    incoming: env?.incoming,
+    signal: c.get("place")?.signal,
+  });
   return { document: await codec.decode(body, encoding), answerIn };
 }
 

@@ -7,18 +7,24 @@
  * @module
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { unreadableBody } from "./protocol_errors.ts";
 
 /** Answers requests that wait for a word as others, and says it when their body is read. */
 export function heedExpectations(server: Server, answer: RequestListener): void {
+  server.on("checkExpectation", ({ headers: { expect } }, outgoing: ServerResponse) => {
+    outgoing.writeHead(417, { "content-type": "application/problem+json", connection: "close" });
+    outgoing.end(unreadableBody(417, `Expect takes 100-continue, not ${JSON.stringify(expect)}`));
+  });
   server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     // without its body the next request would not be told from it
+    const { shouldKeepAlive } = outgoing;
     outgoing.shouldKeepAlive = false;
     const read = incoming._read;
     incoming._read = function (size) {
       incoming._read = read;
       if (!outgoing.headersSent) {
         outgoing.writeContinue();
-        outgoing.shouldKeepAlive = true;
+        outgoing.shouldKeepAlive = shouldKeepAlive;
       }
       read.call(incoming, size);
     };

@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import { log } from "@/log.ts";
 import { type ConnectionLimits, type Connections, limitConnections } from "./connections.ts";
 import { heedExpectations } from "./expectation.ts";
-import { answerUnreadable, onClientError } from "./protocol_errors.ts";
+import { answerUnreadable, clientErrors } from "./protocol_errors.ts";
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits extends ConnectionLimits {
@@ -71,7 +71,7 @@ export async function listen(
     requireHostHeader: false, // the listener refuses it too, with a problem
   }, answer);
   const connections = limitConnections(server, bounds);
-  server.on("clientError", onClientError);
+  server.on("clientError", clientErrors(bounds));
   heedExpectations(server, answer);
 
   const listening = Promise.withResolvers<void>();

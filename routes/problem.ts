@@ -19,6 +19,7 @@ export const PROBLEMS: Readonly<Record<ErrorCode, readonly [status: number, titl
   "not-found": [404, "There is no such resource"],
   "method-not-allowed": [405, "The resource has no such method"],
   "not-acceptable": [406, "The answer cannot be given in the form asked for"],
+  "body-stalled": [408, "The body did not come"],
   "conflict": [409, "The request conflicts with the resource's state"],
   "precondition-failed": [412, "The resource has moved on"],
   "body-too-large": [413, "The body is too large"],
@@ -67,6 +68,9 @@ export function typeOf(code: ErrorCode): string {
   return `/problems/${code}`;
 }
 
+/** Statuses of requests whose body is still under way, and is not waited for. */
+const WITHOUT_REST: readonly number[] = [408, 413, 504];
+
 /** `app.onError` of the whole server. */
 export function onError(error: unknown, c: Context): Response {
   if (c.env?.incoming) dropBody(c.env.incoming);
@@ -79,6 +83,9 @@ export function onError(error: unknown, c: Context): Response {
   // c.json would declare another media type
   return c.body(JSON.stringify(problem), problem.status as ContentfulStatusCode, {
     ...headersOf(failure, problem.status),
+    ...(WITHOUT_REST.includes(problem.status) && !c.env?.incoming?.complete
+      ? { connection: "close" }
+      : {}),
     "content-type": "application/problem+json",
   });
 }
@@ -91,7 +98,6 @@ function headersOf(error: unknown, status: number): Record<string, string> {
   }
   if (status === 401) headers["www-authenticate"] = 'Bearer realm="curvd"';
   if (Array.isArray(allow)) headers.allow = allow.join(", ");
-  if (status === 413) headers.connection = "close"; // or the client keeps sending
   return headers;
 }
 

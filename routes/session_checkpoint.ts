@@ -72,7 +72,7 @@ export function checkpointRoutes(app: Hono, services: SessionServices): void {
     const limits = { maxBytes: maxCheckpointBytes, maxHeaderBytes: MAX_SNAPSHOT_HEADER_BYTES };
     expectShort(length, maxCheckpointBytes);
     const { layout, tensors } = await openSafetensors(
-      digested(chunksOf(request), digest),
+      digested(chunksOf(request, c.get("place")?.signal), digest),
       limits,
       length,
     );

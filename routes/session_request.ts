@@ -38,7 +38,10 @@ export async function receive(
   }
   const encoding = encodingOfBody(headers);
   const answerIn = encodingOfAnswer(accept, encoding);
-  const body = await readBody(c.req.raw, maxBytes, c.env?.incoming);
+  const body = await readBody(c.req.raw, maxBytes, {
+    incoming: c.env?.incoming,
+    signal: c.get("place")?.signal,
+  });
   // begun before the codec takes the body over: digest() copies it first
   const digesting = c.req.header("idempotency-key") === undefined
     ? ""

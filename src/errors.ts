@@ -27,6 +27,7 @@ export type ErrorCode =
   | "precondition-failed"
   | "queue-full"
   | "deadline-exceeded" // the client's own, Curvd-Timeout-Ms
+  | "body-stalled" // nothing more of a body came
   | "misdirected"
   | "unauthorized"
   | "forbidden" // a key without the scope, a foreign web page

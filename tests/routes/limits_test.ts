@@ -3,6 +3,7 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { LogRecord } from "@logtape/logtape";
+import { Admission } from "@/admission/mod.ts";
 import { configureLog } from "../../src/log.ts";
 import { listen, type Listener, type ListenerLimits } from "../../routes/listen.ts";
 import { appWith, inverseAnswer, INVERSES, JSON_HEADERS } from "./fake_compute.ts";
@@ -13,8 +14,9 @@ async function listening(
   run: (url: URL, listener: Listener) => Promise<void>,
   limits: Partial<ListenerLimits> = {},
   size = 2,
+  admission?: Admission,
 ): Promise<void> {
-  const app = appWith(() => inverseAnswer(size));
+  const app = appWith(() => inverseAnswer(size), { admission });
   const listener = await listen(app.fetch, { host: "127.0.0.1", port: 0 }, { ...SHORT, ...limits });
   try {
     await run(new URL(listener.url), listener);
@@ -78,6 +80,49 @@ Deno.test("a client that drips its body is let go when the request's time is ove
     match(await closed, /^HTTP\/1\.1 408 /);
     ok(await isLive(url));
   }));
+
+/** A body that is announced, begun and not sent. */
+const stalledHead = (more = "") =>
+  "POST /v1/inverses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n" +
+  `Content-Length: 500\r\n${more}\r\n{`;
+
+Deno.test("a deadline is one for the body too, and with it its place in the queue is free", () =>
+  listening(
+    async (url) => {
+      const stalled = Array.from({ length: 4 }, () => open(url));
+      for (const { socket } of stalled) socket.write(stalledHead("Curvd-Timeout-Ms: 300\r\n"));
+      await pause(100);
+      const ask = () =>
+        fetch(new URL("/v1/inverses", url), {
+          method: "POST",
+          headers: { ...JSON_HEADERS, connection: "close" },
+          body: INVERSES,
+        });
+      const refused = await ask();
+      equal(refused.status, 429);
+      await refused.text();
+      for (const answer of await Promise.all(stalled.map(({ closed }) => closed))) {
+        match(answer, /^HTTP\/1\.1 504 /);
+      }
+      const served = await ask();
+      equal(served.status, 200);
+      await served.text();
+    },
+    { requestMs: 60_000 },
+    2,
+    new Admission({ requests: 4, bytes: Infinity }),
+  ));
+
+Deno.test("a body of which nothing comes for ten seconds is given up", () =>
+  listening(async (url) => {
+    const { socket, closed } = open(url);
+    socket.write(stalledHead());
+    const begun = performance.now();
+    const answer = await closed;
+    match(answer, /^HTTP\/1\.1 408 /);
+    match(answer, /"type":"\/problems\/body-stalled"/);
+    ok(performance.now() - begun >= 9_900);
+  }, { requestMs: 60_000 }));
 
 Deno.test("headers without end are cut off at 16 KiB with 431", () =>
   listening(async (url) => {

@@ -51,6 +51,37 @@ for (const [what, [text, status]] of Object.entries(UNREADABLE)) {
     }));
 }
 
+Deno.test("what is no request is told why", () =>
+  listening(async (url) => {
+    match(await sendRaw(url, UNREADABLE["headers of 20 kB"][0]), /Headers may have 16384 bytes/);
+    match(await sendRaw(url, UNREADABLE["no Host"][0]), /Host header/);
+    match(await sendRaw(url, UNREADABLE["headers that never end"][0]), /its headers may take 1 s/);
+    const head = "POST /v1/inverses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n";
+    const answer = await sendRaw(url, `${head}Expect: 200-ok\r\n\r\n`);
+    match(answer, /^HTTP\/1\.1 417 /);
+    match(answer, /Expect takes 100-continue/);
+  }));
+
+Deno.test("a client that expects to be told, and to be the last, is", () =>
+  listening(async (url) => {
+    const { hostname, port } = new URL(url);
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    const body = INVERSES;
+    const head = headOf("application/json", body.length).replace(
+      "Expect",
+      "Connection: close\r\nExpect",
+    );
+    await connection.write(new TextEncoder().encode(head));
+    const reader = connection.readable.getReader();
+    match(new TextDecoder().decode((await reader.read()).value), /^HTTP\/1\.1 100 /);
+    await connection.write(new TextEncoder().encode(body));
+    let answer = "";
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      answer += new TextDecoder().decode(piece.value);
+    }
+    match(answer, /^HTTP\/1\.1 200 /);
+  }));
+
 const headOf = (type: string, length: number) =>
   `POST /v1/inverses HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${type}\r\n` +
   `Content-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
