@@ -32,11 +32,13 @@ export function observationOf(
       output_gradients: outputGradients,
       mask: mask?.places,
     };
+    const samples = layer.samples(statistics);
     return {
       layer,
       batch: {
         kind: "samples",
-        samples: layer.samples(statistics),
+        samples,
+        gradients: () => layer.gradients(statistics, samples),
         raw: Object.fromEntries(
           Object.entries(raw).filter((e): e is [string, Tensor] => e[1] !== undefined),
         ),
@@ -126,6 +128,6 @@ export function gradientOf(
       'its batch\'s own is the gradient only with "fisher": "empirical" stated, and one backprop',
     );
   }
-  const { samples } = observation!.batch as Observation["batch"] & { kind: "samples" };
-  return { V: meanGradient(samples as Samples) as Tensor3D, examples };
+  const { gradients } = observation!.batch as Observation["batch"] & { kind: "samples" };
+  return { V: meanGradient(gradients() as Samples) as Tensor3D, examples };
 }

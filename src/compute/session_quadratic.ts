@@ -37,7 +37,7 @@ export function quadraticOf(
   const names = [...state.layers.keys()];
   const samples = names.map((name): PairProducts => {
     const batch = observations.get(name)?.batch;
-    if (batch?.kind === "samples" && updates.has(name)) return batch.samples;
+    if (batch?.kind === "samples" && updates.has(name)) return batch.gradients();
     throw new CurvdError(
       "invalid-request",
       `Layer "${name}": step_size needs inputs and output_gradients of every layer`,

@@ -120,7 +120,7 @@ async function answer({ id, call, request }: ToWorker & { type: "call" }): Promi
   const taken = performance.now();
   const leaving = new AbortController();
   pending.set(id, leaving);
-  const isBeside = engine.kind === "cpu" && onlySolves(call, request);
+  const isBeside = engine.kind === "cpu" && onlySolves(call);
   const turn = isBeside
     ? device.beside
     : TAKES_TURN_ALONE.has(call)

@@ -21,6 +21,7 @@ import {
   div,
   equal,
   expandDims,
+  greater,
   matMul,
   min,
   mul,
@@ -33,6 +34,7 @@ import {
   sub,
   sum,
   type Tensor1D,
+  tensor1d,
   type Tensor2D,
   type Tensor3D,
   tidy,
@@ -41,7 +43,7 @@ import {
   zerosLike,
 } from "@tensorflow/tfjs-core";
 import { CurvdError } from "@/errors.ts";
-import { outer, type Stack, symmetrize } from "@/linalg/mod.ts";
+import { type LinearAlgebra, outer, type Stack, symmetrize } from "@/linalg/mod.ts";
 import { eigenbasisOf } from "./eigenbasis.ts";
 import { shifts, splitRatio } from "./damping.ts";
 import { kroneckerFactors } from "./kfac.ts";
@@ -141,21 +143,61 @@ async function correct(level: Level, gradients: readonly Tensor3D[]): Promise<Te
   const rhs = isAdditive || options.rhs === "gradient"
     ? tidy(() => rowProducts(rows, gradients))
     : residualOf(level, rows, gradients, zeta);
-  // λ R₀R₀ᵀ is in the coarse matrix already; the rows of one layer need not be orthogonal
-  const [{ inverse }] = await linalg.choleskyInverse([
-    { name: "coarse matrix", matrix: coarse, shift: 0 },
-  ]);
-  const updates = tidy(() => {
-    const beta = reshape(matMul(inverse, reshape(rhs, [1, -1, 1])), [rows.length]) as Tensor1D;
-    return zeta.map((z, l) =>
+  // λ R₀R₀ᵀ is in the coarse matrix already
+  const beta = tensor1d(await solveDependent(linalg, coarse, rhs));
+  const updates = tidy(() =>
+    zeta.map((z, l) =>
       rows.reduce(
         (u, { layer, c }, k) => layer === l ? add(u, mul(c, slice(beta, k, 1))) : u,
         z.clone() as Tensor3D,
       )
-    );
-  });
-  dispose([coarse, rhs, inverse, ...zeta, ...rows.map(({ c }) => c)]);
+    )
+  );
+  dispose([coarse, rhs, beta, ...zeta, ...rows.map(({ c }) => c)]);
   return updates;
+}
+
+/** Below it, relative to a diagonal of ones, a row of R₀ is taken to depend on the others: what float32 left of it is noise. */
+const DEPENDENT = 1e-5;
+
+/**
+ * `β` with `C β = r` for a positive semidefinite `C [1, m, m]`, of the least norm where rows of R₀ depend on each other: the
+ * correction R₀ᵀβ is of their span alone. On the host, in float64, of a diagonal scaled to ones.
+ *
+ * @throws CurvdError `overflow` where a value left float32.
+ */
+async function solveDependent(
+  linalg: LinearAlgebra,
+  C: Stack,
+  r: Tensor1D,
+): Promise<Float32Array<ArrayBuffer>> {
+  const [matrix, rhs] = await linalg.read([C, r]);
+  const m = rhs.length;
+  if (![...matrix, ...rhs].every(Number.isFinite)) {
+    throw new CurvdError("overflow", "The coarse matrix of the two levels leaves float32's range", {
+      suggestion: "scaled inputs or gradients",
+    });
+  }
+  const scale = Float64Array.from(rhs, (_, i) => {
+    const diagonal = matrix[i * (m + 1)];
+    return diagonal > 0 ? 1 / Math.sqrt(diagonal) : 0; // a row of zeros adds nothing
+  });
+  const scaled = Float64Array.from(
+    matrix,
+    (value, at) => value * scale[Math.floor(at / m)] * scale[at % m],
+  );
+  const { values, vectors } = await linalg.float64.eigh(scaled, m);
+  const along = values.map((value, k) => {
+    if (value <= DEPENDENT) return 0;
+    let product = 0;
+    for (let i = 0; i < m; i++) product += vectors[i * m + k] * scale[i] * rhs[i];
+    return product / value;
+  });
+  return Float32Array.from(rhs, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < m; k++) sum += vectors[i * m + k] * along[k];
+    return scale[i] * sum;
+  });
 }
 
 async function coarseRows(
@@ -313,7 +355,10 @@ function rowGram(rows: readonly Row[]): Tensor2D {
   ) as Tensor2D;
 }
 
-/** `c/‖c‖`. */
+/** `c/‖c‖`, or zero. */
 function unit(c: Tensor3D): Tensor3D {
-  return tidy(() => div(c, sqrt(sum(square(c)))));
+  return tidy(() => {
+    const norm = sqrt(sum(square(c)));
+    return where(greater(norm, 0), div(c, norm), zerosLike(c));
+  });
 }

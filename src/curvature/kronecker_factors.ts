@@ -1,44 +1,14 @@
 /**
  * One Kronecker product `F̂ = G ⊗ A`: its damped inverses and `U = G_d⁻¹ V A_d⁻¹`.
  *
- * One damping and power −1 take two Cholesky inverses; anything else (a sweep, exact damping, another power) takes
- * the eigenbasis.
+ * One damping and power −1 take two Cholesky inverses; updates under anything else (a sweep, exact damping, another power)
+ * take the eigenbasis.
  *
  * @module
  */
-import {
-  add,
-  dispose,
-  div,
-  expandDims,
-  matMul,
-  mul,
-  onesLike,
-  reshape,
-  type Tensor1D,
-  type Tensor2D,
-  type Tensor3D,
-  tidy,
-} from "@tensorflow/tfjs-core";
-import {
-  type LinearAlgebra,
-  type Report,
-  sandwich,
-  type ShiftedProblem,
-  type Stack,
-  type SymmetricProblem,
-  symmetrize,
-  trace,
-} from "@/linalg/mod.ts";
-import {
-  clipped,
-  eigenvalueNoise,
-  hostShifts,
-  piOfFactors,
-  piOfSpectra,
-  shifts,
-  withoutNoise,
-} from "./damping.ts";
+import { dispose, onesLike, type Tensor1D, type Tensor3D, tidy } from "@tensorflow/tfjs-core";
+import { type Report, sandwich, type ShiftedProblem, type Stack, trace } from "@/linalg/mod.ts";
+import { hostShifts, piOfSpectra, shifts, splitRatio } from "./damping.ts";
 import { eigenbasisOf, kroneckerSpectral } from "./eigenbasis.ts";
 import type { Context, Preconditioner } from "./method.ts";
 
@@ -75,7 +45,7 @@ export async function kroneckerPreconditioner(
 /** What {@linkcode dampedInverses} takes: either factor may be absent, then π is 1. */
 export interface SomeFactors
   extends Partial<Pick<KroneckerFactors, "A" | "G">>, Pick<KroneckerFactors, "tolerances"> {
-  /** π of each block, where the host knows it ({@linkcode piOfHostFactors}); a sweep finds its own. */
+  /** π of each block, where the host knows it ({@linkcode piOfHostFactors}). */
   readonly pi?: readonly number[];
 }
 
@@ -85,100 +55,54 @@ export interface DampedInverses {
   readonly G: Stack[];
   /** π of each block `[b]`; absent where it was given. */
   readonly pi?: Tensor1D;
+  /** By factor: of each damping's matrices in turn. */
   readonly reports: Record<string, Report[]>;
 }
 
-/** `(A + shift_A I)⁻¹` and `(G + shift_G I)⁻¹` under a factored or plain rule: by Cholesky, or a sweep from eigenbases. */
+/**
+ * `(A + shift_A I)⁻¹` and `(G + shift_G I)⁻¹` under a factored or plain rule, all dampings in one batch.
+ *
+ * By Cholesky, also of a list: one eigenbasis costs as much as nine inverses, a product of spectra as much as one, and it is as good
+ * as the eigenvectors are, which tells nothing of a small `λ + shift`.
+ */
 export async function dampedInverses(
   factors: SomeFactors,
   { name, linalg, options }: Context,
 ): Promise<DampedInverses> {
-  const { dampings, pi: piRule } = options;
+  const { A, G, pi: known } = factors;
   const rule = options.dampingRule === "plain" ? "plain" : "factored";
-  const sides = (["A", "G"] as const).flatMap((side) => {
-    const matrix = factors[side];
-    if (!matrix) return [];
-    return [{
+  const pi = known ? undefined : await piOf(factors, { name, linalg, options });
+  const shiftsOf = (damping: number) =>
+    pi ? shifts(rule, damping, pi) : hostShifts(rule, damping, known!);
+  const problems = options.dampings.flatMap((damping) => {
+    const shift = shiftsOf(damping);
+    return (["A", "G"] as const).filter((side) => factors[side]).map((side) => ({
       side,
-      matrix,
       name: `${name}.${side}`,
+      matrix: factors[side]!,
+      shift: shift[side] as ShiftedProblem["shift"],
       negativeTolerance: factors.tolerances?.[side],
-    }];
+    }));
   });
-  const { A, G } = factors;
-  const needsSpectra = dampings.length > 1 || (piRule === "spectral" && A && G);
-  if (factors.pi && !needsSpectra) {
-    const shift = hostShifts(rule, dampings[0], factors.pi);
-    return await choleskyInverses(linalg, sides, shift);
-  }
-  const bases = needsSpectra ? await linalg.eigh(sides) : null;
-  const spectra = bases && Object.fromEntries(
-    bases.map(({ values }, i) => [sides[i].side, clipped(values)] as const),
-  );
-  const pi = !A || !G
-    ? tidy(() => onesLike(trace((A ?? G)!)))
-    : spectra
-    ? piOfSpectra(piRule, spectra.A, spectra.G)
-    : piOfFactors(piRule as Exclude<typeof piRule, "spectral">, A, G);
-
-  const inverses: { A: Stack[]; G: Stack[] } = { A: [], G: [] };
-  const reports: Record<string, Report[]> = {};
-  for (const damping of dampings) {
-    const shift = shifts(rule, damping, pi);
-    if (bases && dampings.length > 1) {
-      bases.forEach(({ vectors, reports: known }, i) => {
-        const { side } = sides[i];
-        inverses[side].push(
-          tidy(() => inverseOfSpectrum(vectors, spectrumOf(spectra![side], damping), shift[side])),
-        );
-        reports[side] = known;
-      });
-    } else {
-      const found = await choleskyInverses(linalg, sides, shift);
-      inverses.A.push(...found.A);
-      inverses.G.push(...found.G);
-      Object.assign(reports, found.reports);
-    }
-    dispose([shift.A, shift.G]);
-  }
-  if (bases) dispose(bases.map(({ vectors, values }) => [vectors, values]));
-  if (spectra) dispose(spectra);
-  return { ...inverses, pi, reports };
-}
-
-/** A factor to invert, and which of the two it is. */
-interface Side extends SymmetricProblem {
-  readonly side: "A" | "G";
-}
-
-/** The inverse of each side there is, under one damping. */
-async function choleskyInverses(
-  linalg: LinearAlgebra,
-  sides: readonly Side[],
-  shift: Record<"A" | "G", ShiftedProblem["shift"]>,
-): Promise<Omit<DampedInverses, "pi">> {
-  const results = await linalg.choleskyInverse(
-    sides.map((problem) => ({ ...problem, shift: shift[problem.side] })),
-  );
-  const of = (side: "A" | "G") => results.filter((_, i) => sides[i].side === side);
+  const results = await linalg.choleskyInverse(problems);
+  if (pi) dispose(problems.map(({ shift }) => shift as Tensor1D));
+  const of = (side: "A" | "G") => results.filter((_, i) => problems[i].side === side);
   return {
     A: of("A").map(({ inverse }) => inverse),
     G: of("G").map(({ inverse }) => inverse),
-    reports: Object.fromEntries(results.map(({ reports }, i) => [sides[i].side, reports])),
+    pi,
+    reports: {
+      ...(A ? { A: of("A").flatMap(({ reports }) => reports) } : {}),
+      ...(G ? { G: of("G").flatMap(({ reports }) => reports) } : {}),
+    },
   };
 }
 
-/** Eigenvalues to invert: without damping, rounding counts as zero. To be called inside a tidy. */
-function spectrumOf(lambda: Tensor2D, damping: number): Tensor2D {
-  return damping === 0 ? withoutNoise(lambda, eigenvalueNoise(lambda.shape[1])) : lambda;
-}
-
-/** `Q diag(1/(λ + shift)) Qᵀ`, symmetric to the bit. */
-function inverseOfSpectrum(Q: Stack, lambda: Tensor2D, shift: Tensor1D): Stack {
-  return tidy(() => {
-    const reciprocal = div(1, add(lambda, reshape(shift, [-1, 1])));
-    return symmetrize(matMul(mul(Q, expandDims(reciprocal, 1)), Q, false, true));
-  });
+/** π of each block: 1 where there is one factor alone. */
+function piOf({ A, G }: SomeFactors, { name, linalg, options }: Context): Promise<Tensor1D> {
+  return A && G
+    ? splitRatio(options.pi, { A, G }, { name, linalg })
+    : Promise.resolve(tidy(() => onesLike(trace((A ?? G)!))));
 }
 
 /** `U = G_inv V A_inv`; takes over the inverses and `pi`, not the factors. */

@@ -23,6 +23,8 @@ export interface Observation {
     | {
       readonly kind: "samples";
       readonly samples: PairProducts;
+      /** Of its examples: the samples, where these are not reduced. */
+      readonly gradients: () => PairProducts;
       /** The tensors that the samples are of, by wire name. */
       readonly raw: NamedTensors;
       readonly words: BatchWords;

@@ -9,6 +9,7 @@ import { cpuTest } from "../support/cpu.ts";
 import { type Dense, dot, kronecker, norm, plus, product, solve } from "../support/dense.ts";
 import { denseBlocks, fisherOf, gradientOf } from "../support/dense_fisher.ts";
 import { convLayer, denseLayer, embeddingLayer } from "../support/layer_cases.ts";
+import { logSpaced, withSpectrum } from "../support/matrices.ts";
 import { mapped } from "../curvature/cells.ts";
 import { expectClose, joined, updateOf } from "../curvature/dense_oracle.ts";
 import { withoutGradient } from "../curvature/golden_layers.ts";
@@ -285,3 +286,111 @@ function updatesOf(
   );
   return gradientsOf(layers);
 }
+
+cpuTest("tkfac_locations may stand in a layer as in the request", async (engine) => {
+  for (const method of ["tkfac", "tekfac"]) {
+    const parameters = { method, damping: DAMPING };
+    const inLayer = { ...conv, tkfac_locations: "exact" };
+    const own = await callLayer(engine, "updates", inLayer, parameters);
+    const whole = { ...parameters, tkfac_locations: "exact" };
+    const all = await callLayer(engine, "updates", conv, whole);
+    const independent = await callLayer(engine, "updates", conv, parameters);
+    equal(String(numbers(own.update)), String(numbers(all.update)));
+    ok(String(numbers(own.update)) !== String(numbers(independent.update)));
+  }
+});
+
+cpuTest(
+  "what K-FAC-reduce assumes is of its factors, not of the batch's gradient or F",
+  async (engine) => {
+    for (const sent of [conv, denseLayer({ n: 6, s: 3, dIn: 4, dOut: 3, seed: 905 })]) {
+      const [expanded, reduced] = await Promise.all(
+        ["expand", "reduce"].map((sharing) =>
+          callLayer(engine, "updates", { ...withMeanGradient(sent), sharing }, {
+            damping: DAMPING,
+          })
+        ),
+      );
+      for (const { gradient_check: check } of [expanded, reduced]) {
+        ok(Math.abs(check as number - 1) < 1e-5, `${check}`);
+      }
+      ok(String(numbers(expanded.update)) !== String(numbers(reduced.update)));
+      // along one given direction the model is of F itself
+      const steps = await Promise.all(
+        ["expand", "reduce"].map((sharing) =>
+          call(engine, "updates", {
+            layers: { l: { ...sent, sharing } },
+            method: "foof",
+            damping: 1e12, // U is nearly the gradient over 1e12, whatever the factors
+            step_size: "quadratic_model",
+          })
+        ),
+      );
+      const [a, b] = steps.map(({ alpha }) => alpha as number);
+      ok(Math.abs(a / b - 1) < 1e-4, `${a} and ${b}`);
+    }
+  },
+);
+
+for (const coarse_space of ["residual", "krylov_nicolaides", "nicolaides", "spectral"]) {
+  cpuTest(
+    `${coarse_space}: a row of zeros and rows that depend on each other add nothing`,
+    async (engine) => {
+      const one = {
+        kind: "dense",
+        bias: false,
+        inputs: wire([3, 1], [1, 2, 3]),
+        output_gradients: wire([3, 1], [1, -1, 2]),
+      };
+      const solve = async (gradient: number) => {
+        const layers = { l: { ...one, gradient: wire([1, 1], [gradient]) } };
+        const words = { method: "kfac_two_level", coarse_space, damping: 0.1 };
+        const { layers: answered } = await call(engine, "updates", { layers, ...words });
+        return numbers(answered!.l.update)[0];
+      };
+      equal(await solve(0), 0);
+      // of one weight the coarse space is everything: U = ∇/(F + λ), F = mean (g a)²
+      const exact = 1 / ((1 + 4 + 36) / 3 + 0.1);
+      ok(Math.abs(await solve(1) - exact) < 1e-5 * exact, `${await solve(1)}, not ${exact}`);
+    },
+  );
+}
+
+cpuTest("lanczos answers two terms also where there is but one", async (engine) => {
+  const one = {
+    kind: "dense",
+    bias: false,
+    inputs: wire([1, 1], [1]),
+    output_gradients: wire([1, 1], [2]),
+  };
+  const { layers } = await call(engine, "kronecker-terms", {
+    layers: { l: one },
+    method: "lanczos",
+  });
+  equal(String((layers!.l.A_terms as WireTensor).shape), "2,1,1");
+  const [first, second] = numbers(layers!.l.singular_values);
+  ok(Math.abs(first - 4) < 1e-5 && second === 0);
+});
+
+cpuTest(
+  "inverses under a list of dampings are those under each, and judged as they are",
+  async (engine) => {
+    const d = 8;
+    const A = wire([d, d], withSpectrum(logSpaced(d, 8), d));
+    const inverses = (damping: number | number[]) =>
+      callLayer(engine, "inverses", { A }, { damping, damping_rule: "plain" });
+    const dampings = [1e-8, 1e-3, 1];
+    const list = await inverses(dampings);
+    const each = await Promise.all(dampings.map((damping) => inverses(damping)));
+    equal(
+      String(numbers(list.A_inv)),
+      String(each.flatMap(({ A_inv }) => [...numbers(A_inv)])),
+    );
+    const { A: facts } = list.diagnostics as Record<string, Record<string, unknown>>;
+    equal(facts.engine, "float64", "one of them was redone");
+    const residuals = each.map(({ diagnostics }) =>
+      (diagnostics as Record<string, Record<string, number>>).A.residual
+    );
+    equal(facts.residual, Math.max(...residuals));
+  },
+);

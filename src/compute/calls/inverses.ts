@@ -94,8 +94,7 @@ async function ofFactors({ A, G }: Factors, task: Task, isSweep: boolean): Promi
 }
 
 /** π of each block where no spectra are needed: a factor alone has π = 1. */
-function knownPi({ A, G }: Factors, { dampings, pi: rule }: MethodOptions): number[] | undefined {
-  if (dampings.length > 1) return undefined;
+function knownPi({ A, G }: Factors, { pi: rule }: MethodOptions): number[] | undefined {
   if (!A || !G) return Array<number>((A ?? G)!.shape[0]).fill(1);
   return rule === "spectral" ? undefined : piOfHostFactors(rule, A, G);
 }

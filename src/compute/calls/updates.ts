@@ -55,6 +55,7 @@ import { preconditionerOfForm } from "./update_forms.ts";
 /** A layer and the form its curvature came in. */
 interface UpdateLayer extends PreparedLayer {
   readonly form: UpdateForm;
+  readonly tkfacLocations: MethodOptions["tkfacLocations"];
 }
 
 /** A layer on the device, after the solve. */
@@ -66,6 +67,7 @@ interface Solved {
   readonly updates: Tensor3D[];
   /** `F̂ U`, one a damping; null where not asked for or not known. */
   readonly products: (Tensor3D | null)[];
+  /** Of the batch's own gradients. */
   readonly samples: PairProducts | null;
   readonly reports: Readonly<Record<string, readonly Report[]>>;
   readonly pi?: Tensor1D;
@@ -91,7 +93,7 @@ export async function updates(
     const form = formOf(layer, request.method);
     const prepared = prepareLayer(layer, name);
     if (form === "statistics" || form === "factors") expectKind(method, prepared.layer);
-    return { ...prepared, form };
+    return { ...prepared, form, tkfacLocations: layer.tkfac_locations ?? options.tkfacLocations };
   };
   const work: Work<UpdateLayer> = async (layers, linalg) => {
     const solved = coupled
@@ -149,9 +151,12 @@ async function solveLayer(
   isSweep: boolean,
 ): Promise<Solved> {
   const { layer, form } = prepared;
-  const samples = prepared.batch ? layer.samples(uploadStatistics(prepared)) : null;
+  const statistics = prepared.batch ? uploadStatistics(prepared) : null;
+  const samples = statistics && layer.samples(statistics);
+  const options = { ...context.options, tkfacLocations: prepared.tkfacLocations };
+  const own = form === "statistics" ? { ...context, options } : context;
   const preconditioner = form === "statistics"
-    ? await preconditionerOfSamples(samples!, layer, method, context)
+    ? await preconditionerOfSamples(samples!, layer, method, own)
     : await preconditionerOfForm(prepared, form, method, context);
   const gradient = uploadGradient(prepared);
   const updates = preconditioner.apply(gradient);
@@ -161,7 +166,7 @@ async function solveLayer(
     gradient,
     updates,
     products: updates.map((u) => isSweep ? preconditioner.multiply(u) : null),
-    samples,
+    samples: samples && layer.gradients(statistics!, samples),
     reports,
     pi,
     largest,
@@ -197,17 +202,17 @@ async function solveModel(
         { layer: prepared.layer.name },
       );
     }
-    return {
-      layer: prepared.layer,
-      samples: prepared.layer.samples(uploadStatistics(prepared)) as Samples,
-    };
+    const { layer } = prepared;
+    const statistics = uploadStatistics(prepared);
+    const samples = layer.samples(statistics) as Samples;
+    return { layer, samples, gradients: layer.gradients(statistics, samples) };
   });
   const preconditioner = await modelMethod(method)!.refresh(model, { name: "", linalg, options });
   const gradients = [...layers.values()].map((prepared) => uploadGradient(prepared));
   const byDamping = await preconditioner.apply(gradients);
   const products = byDamping.map((updates) => isSweep ? preconditioner.multiply(updates) : null);
   return new Map(
-    model.map(({ layer, samples }, l) => [layer.name, {
+    model.map(({ layer, gradients: samples }, l) => [layer.name, {
       layer,
       gradient: gradients[l],
       updates: byDamping.map((updates) => updates[l]),

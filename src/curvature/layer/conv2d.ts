@@ -135,6 +135,12 @@ export class Conv2dLayer implements KroneckerLayer {
       : new SharedSamples(source);
   }
 
+  gradients(statistics: Statistics, samples: Samples): Samples {
+    return this.description.sharing === "reduce"
+      ? new SharedSamples(this.rowSource(statistics))
+      : samples;
+  }
+
   private rowSource(
     { inputs, outputGradients, fisher, backprops, gradientScale }: Statistics,
   ): RowSource {

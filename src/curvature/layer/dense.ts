@@ -77,6 +77,13 @@ export class DenseLayer implements KroneckerLayer {
       : new SharedSamples(this.expandedRows(statistics));
   }
 
+  gradients(statistics: Statistics, samples: Samples): Samples {
+    const isShared = statistics.inputs?.rank === 3;
+    return isShared && this.description.sharing === "reduce"
+      ? new SharedSamples(this.expandedRows(statistics))
+      : samples;
+  }
+
   private plainSamples(statistics: Statistics): Samples {
     const { inputs, outputGradients, fisher, backprops, gradientScale } = statistics;
     const a = inputs &&

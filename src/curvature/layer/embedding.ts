@@ -46,6 +46,10 @@ export class EmbeddingLayer implements Layer {
     return { update: tidy(() => squeeze(update, [0]).clone()) };
   }
 
+  gradients(_: Statistics, samples: EmbeddingSamples): EmbeddingSamples {
+    return samples;
+  }
+
   samples(statistics: Statistics): EmbeddingSamples {
     return new EmbeddingSamples(this, statistics);
   }

@@ -81,6 +81,12 @@ export interface Layer {
   fromMatrix(update: Tensor3D): { update: Tensor; biasUpdate?: Tensor1D };
   /** The batch, as far as every layer has it; owns what it needs. */
   samples(statistics: Statistics): PairProducts;
+  /**
+   * The gradients of a batch's examples: its samples, but where these are what K-FAC-reduce takes in their place.
+   *
+   * @param samples of the same statistics; others own what they need.
+   */
+  gradients(statistics: Statistics, samples: PairProducts): PairProducts;
 }
 
 /** A layer whose Fisher block is approximated by Kronecker products; its matrices are `V [b, d_out, d_in]`. */

@@ -44,6 +44,10 @@ export class ScaleAndShiftLayer implements Layer {
     });
   }
 
+  gradients(_: Statistics, samples: TangentSamples): TangentSamples {
+    return samples;
+  }
+
   samples(statistics: Statistics): TangentSamples {
     return new TangentSamples(this, statistics);
   }

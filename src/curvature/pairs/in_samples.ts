@@ -45,6 +45,7 @@ export async function searchInSamples(
     },
     bidiagonalized(count) {
       const { pairs, iterations } = bidiagonalizeInSpace(space, rule, count);
+      while (pairs.length < count) pairs.push(space.zeroPair()); // fewer coordinates than pairs asked for
       return Promise.resolve({ terms: pairs.map(term), iterations });
     },
     correction() {

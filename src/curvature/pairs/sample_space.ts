@@ -88,6 +88,11 @@ export class SampleSpace {
     return dot(x, this.timesG(other));
   }
 
+  /** What is there where nothing is left. */
+  zeroPair(): SamplePair {
+    return { x: new Float64Array(this.size), y: new Float64Array(this.size), sigma: 0 };
+  }
+
   /** The pair with `tr U ≥ 0`. */
   oriented({ x, y, sigma }: SamplePair): SamplePair {
     return dot(x, this.coordinates.traces) < 0
