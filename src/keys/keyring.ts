@@ -86,7 +86,7 @@ async function read(path: string): Promise<string> {
     return await Deno.readTextFile(path);
   } catch (error) {
     throw new KeyFileError(
-      `${path} cannot be read: ${error instanceof Error ? error.name : error}`,
+      `CURVD_KEYS: ${path} cannot be read: ${error instanceof Error ? error.name : error}`,
     );
   }
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import {
+  abs,
   add,
   div,
   engine,
@@ -17,6 +18,7 @@ import {
   isFinite as isFiniteEach,
   logicalAnd,
   matMul,
+  max,
   maximum,
   mul,
   type NamedTensorMap,
@@ -32,6 +34,7 @@ import {
   tidy,
   transpose,
   where,
+  zerosLike,
 } from "@tensorflow/tfjs-core";
 import type { Stack } from "./linear_algebra.ts";
 
@@ -147,9 +150,24 @@ export function trace(m: Stack): Tensor1D {
   return tidy(() => sum(diagonal(m), 1));
 }
 
-/** `‖M‖_F` of each matrix, `[b]`. */
+/** The largest entry of each matrix by size, `[b]`. */
+export function largestEntry(m: Tensor3D): Tensor1D {
+  return tidy(() => max(abs(m), [1, 2]));
+}
+
+/** `1/x` of sizes, and 0 of what is zero or has no reciprocal in float32. */
+export function reciprocal(x: Tensor1D): Tensor1D {
+  const LEAST = 2 ** -126;
+  return tidy(() => where(greater(x, LEAST), div<Tensor1D>(1, x), zerosLike(x)));
+}
+
+/** `‖M‖_F` of each matrix, `[b]`; squares neither overflow nor vanish. */
 export function frobeniusNorm(m: Tensor3D): Tensor1D {
-  return tidy(() => sqrt(sum(square(m), [1, 2])));
+  return tidy(() => {
+    const largest = largestEntry(m);
+    const scaled = scaleEach(m, reciprocal(largest));
+    return mul(sqrt(sum<Tensor1D>(square(scaled), [1, 2])), largest);
+  });
 }
 
 /** `⟨X, Y⟩ = Σ X_ij Y_ij` of each pair, `[b]`. */

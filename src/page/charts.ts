@@ -54,7 +54,7 @@ export class Chart {
         x: { time: false },
         y: this.axes.isLogarithmic ? { distr: 3, range: around } : { range: fromZero },
       },
-      axes: [{ ...axis, size: 32 }, { ...axis, size: 56 }],
+      axes: [{ ...axis, size: 32 }, { ...axis, size: 56, values: (_, ticks) => ticks.map(tick) }],
       series: [
         { label: this.axes.x },
         ...lines.map(({ label, color, isDashed }) => ({
@@ -68,6 +68,14 @@ export class Chart {
       ],
     };
   }
+}
+
+/** A tick's number, short; a logarithmic axis has some without one. */
+function tick(value: number | null): string {
+  if (value === null) return "";
+  return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)
+    ? value.toExponential(0)
+    : String(Number(value.toPrecision(3)));
 }
 
 /** A logarithmic axis no longer than its values, and some room. */

@@ -7,6 +7,7 @@ import { CurvdError } from "@/errors.ts";
 import { isRecord, joinName, locating, pointerTo, refuseProto, splitName } from "./document.ts";
 import type { Encoding } from "./encoding.ts";
 import { isIntegerField, TENSOR_FIELDS } from "./fields.ts";
+import { jsonFault } from "./json_fault.ts";
 import { checkJsonLimits } from "./json_limits.ts";
 import { expectOrderKept } from "./key_order.ts";
 import { readNested } from "./nested.ts";
@@ -29,13 +30,19 @@ export function decodeDocument(
 
   const { metadata, tensors } = decodeSafetensors(body);
   const text = metadata.get("document");
-  const document = text === undefined ? {} : parseDocument(new TextEncoder().encode(text), fields);
+  const document = text === undefined
+    ? {}
+    : parseDocument(new TextEncoder().encode(text), fields, "the file's document");
   return withTensors(document, tensors);
 }
 
-function parseDocument(bytes: Uint8Array, fields: ReadonlySet<string>): Document {
+function parseDocument(
+  bytes: Uint8Array,
+  fields: ReadonlySet<string>,
+  what?: string,
+): Document {
   checkJsonLimits(bytes);
-  const document = parseJson(bytes);
+  const document = parseJson(bytes, what);
   if (!isRecord(document)) {
     throw new CurvdError("invalid-request", "A document is an object", { pointer: "" });
   }
@@ -52,14 +59,50 @@ function parseDocument(bytes: Uint8Array, fields: ReadonlySet<string>): Document
   return document as Document;
 }
 
-/** @throws CurvdError `malformed-body`. */
-export function parseJson(bytes: Uint8Array): unknown {
+/**
+ * @param what is parsed, for the message.
+ * @throws CurvdError `malformed-body` with the byte `offset`.
+ */
+export function parseJson(bytes: Uint8Array, what = "the body"): unknown {
+  let text: string;
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    const cause = error instanceof SyntaxError ? error.message : "it is not UTF-8";
-    throw new CurvdError("malformed-body", `Cannot parse the body as JSON: ${cause}`);
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const offset = endOfUtf8(bytes);
+    throw new CurvdError(
+      "malformed-body",
+      `Cannot parse ${what} as JSON: it is not UTF-8 at byte ${offset}`,
+      { offset },
+    );
   }
+  try {
+    return JSON.parse(text);
+  } catch {
+    const at = jsonFault(text);
+    const offset = new TextEncoder().encode(text.slice(0, at)).length;
+    const found = at === text.length ? "its end" : JSON.stringify(text.slice(at, at + 12));
+    const isNumber = /^-?(NaN|Infinity)/.test(text.slice(at));
+    throw new CurvdError(
+      "malformed-body",
+      `Cannot parse ${what} as JSON: at byte ${offset} ${found} cannot be`,
+      { offset, ...(isNumber ? { suggestion: "JSON has no NaN and no infinity" } : {}) },
+    );
+  }
+}
+
+/** Bytes that are UTF-8, from the start. */
+function endOfUtf8(bytes: Uint8Array): number {
+  let valid = 0, invalid = bytes.length;
+  while (valid < invalid) { // a prefix of what is valid is so too
+    const middle = Math.ceil((valid + invalid) / 2);
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
+      valid = middle;
+    } catch {
+      invalid = middle - 1;
+    }
+  }
+  return valid;
 }
 
 /** Replaces the tensor fields of a parsed layer by tensors, in place. */

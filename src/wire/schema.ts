@@ -77,7 +77,8 @@ export function symmetric(side: string, meaning: string): TensorSchema {
 
 /** `layers`: from 1 to {@linkcode MAX_LAYERS} of them, by name. */
 export function layersOf<L extends z.ZodType>(layer: L) {
-  const name = z.string().min(1, "A layer needs a name").max(MAX_LAYER_NAME);
+  const name = z.string().min(1, "A layer needs a name").max(MAX_LAYER_NAME)
+    .refine((name) => name.isWellFormed(), { error: "A name is text that UTF-8 can hold" });
   return z.record(name, layer).refine((layers) => Object.keys(layers).length > 0, {
     error: "Expected at least one layer",
   }).refine((layers) => Object.keys(layers).length <= MAX_LAYERS, {

@@ -26,10 +26,12 @@ import type { PairSearch, Past } from "../../src/curvature/pairs/search.ts";
 import type { KroneckerTerm, KroneckerTerms } from "../../src/curvature/pairs/term.ts";
 import { average } from "../../src/curvature/running_average.ts";
 import type { Samples } from "@/curvature/mod.ts";
+import { tensorOf, type WireTensor } from "@/wire/mod.ts";
 import { gram, symmetrize } from "@/linalg/mod.ts";
 import { withSamples } from "../support/approximations.ts";
 import { cpuTest } from "../support/cpu.ts";
 import { type Dense, distance, kronecker, norm } from "../support/dense.ts";
+import type { RequestLayer } from "../support/calls.ts";
 import { convLayer, denseLayer } from "../support/layer_cases.ts";
 import { gaussian } from "../support/matrices.ts";
 
@@ -109,8 +111,32 @@ const SEARCHES: Record<string, (search: PairSearch, kfac: Factors) => Promise<Kr
   },
 };
 
-const SEARCHED = {
+/** Small ones, whose spaces are exhausted before a cycle of bidiagonalization is over. */
+const EXHAUSTED = Object.fromEntries(
+  Array.from({ length: 8 }, (_, i) => [
+    `small ${i % 2 === 0 ? "sequence" : "conv2d"} ${i}`,
+    i % 2 === 0
+      ? denseLayer({
+        n: 1 + i % 5,
+        s: 2 + i % 3,
+        dIn: 2 + i % 6,
+        dOut: 1 + i % 4,
+        seed: 7100 + 9 * i,
+      })
+      : convLayer({
+        n: 1 + i % 4,
+        channels: 1 + i % 3,
+        filters: 1 + i % 5,
+        image: [3 + i % 3, 3],
+        kernel: [1 + i % 3, 2],
+        seed: 7100 + 9 * i,
+      }),
+  ]),
+);
+
+const SEARCHED: Record<string, RequestLayer> = {
   ...LAYERS,
+  ...EXHAUSTED,
   "grouped conv2d": convLayer({
     n: 5,
     channels: 4,
@@ -155,6 +181,40 @@ for (const [kind, layer] of Object.entries(SEARCHED)) {
         }
       });
     }
+  }
+}
+
+for (const scale of [1e-11, 1e9]) {
+  const layer = LAYERS.sequence;
+  const grads = layer.output_gradients as WireTensor;
+  const scaled = {
+    ...layer,
+    output_gradients: tensorOf(grads.shape, Float32Array.from(grads.data, (g) => scale * g)),
+  };
+  for (const [what, find] of Object.entries(SEARCHES).slice(0, 3)) {
+    cpuTest(`${what}, of gradients ${scale} times as large`, async (engine) => {
+      const found = [];
+      for (const sent of [layer, scaled]) {
+        found.push(
+          await withSamples<Samples>(engine, sent, async (samples, linalg) => {
+            const kfac = runningFactors(samples, null);
+            const byProducts = searchByProducts(samples, null, RULE, linalg);
+            const inPlaces = searchOfPlaces(samples.places()!, null, RULE, linalg);
+            const sigmas: Tensor[] = [];
+            for (const search of [byProducts, inPlaces]) {
+              sigmas.push(...(await find(search, kfac)).terms.map(({ sigma }) => sigma));
+              search.dispose();
+            }
+            return sigmas;
+          }),
+        );
+      }
+      const [expected, actual] = found.map((sigmas) => sigmas.map(([sigma]) => sigma));
+      actual.forEach((sigma, at) => {
+        const ratio = sigma / scale ** 2 / expected[at];
+        ok(Math.abs(ratio - 1) <= 1e-4, `${at}: ${sigma} is ${ratio} of what it should be`);
+      });
+    });
   }
 }
 

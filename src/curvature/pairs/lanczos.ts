@@ -15,13 +15,10 @@
 import {
   add,
   dispose,
-  div,
   greater,
   mul,
-  relu,
   type Scalar,
   slice,
-  sqrt,
   sub,
   sum,
   type Tensor,
@@ -31,8 +28,15 @@ import {
   where,
   zerosLike,
 } from "@tensorflow/tfjs-core";
-import { innerProduct, type LinearAlgebra, scaleEach, type Stack } from "@/linalg/mod.ts";
-import { identityStart, mixedStart, type Rearranged, scaledTerm } from "./power_svd.ts";
+import {
+  frobeniusNorm,
+  innerProduct,
+  type LinearAlgebra,
+  reciprocal,
+  scaleEach,
+  type Stack,
+} from "@/linalg/mod.ts";
+import { identityStart, mixedStart, normalized, type Rearranged, scaledTerm } from "./power_svd.ts";
 import { smallSvd } from "./small_svd.ts";
 import type { KroneckerTerms, StoppingRule } from "./term.ts";
 
@@ -48,15 +52,22 @@ const NOISE = 1e-6;
  */
 export interface Bidiagonalizable {
   readonly groups: number;
-  /** The first vector of the right side, of any length; the caller disposes it. */
+  /** The first vector of the right side, of unit length; the caller disposes it. */
   start(): Stack;
   forward(v: Stack): Stack;
-  adjoint(U: Stack): Stack;
-  /** `⟨V, W⟩ [b]` of vectors of the right side. */
-  inner(v: Stack, w: Stack): Tensor1D;
+  /** `Rᵀ U` without its parts along a basis of unit vectors: {@linkcode unitOf}. */
+  adjoint(U: Stack, basis: readonly Stack[]): Unit;
+  /** The sum of vectors, of unit length. */
+  unitSum(vectors: readonly Stack[]): Stack;
   /** `V [b, d_in, d_in]`. */
   matrixOf(v: Stack): Stack;
 }
+
+/** A vector of unit length, or zero, and how long it was `[b]`. */
+export type Unit = {
+  readonly unit: Stack;
+  readonly norm: Tensor1D;
+};
 
 /** The bidiagonalization of one cycle; `q` has one vector more than `p`. */
 interface Cycle {
@@ -81,11 +92,13 @@ export function lanczosSvd(
   rule: StoppingRule,
   linalg: LinearAlgebra,
 ): Promise<KroneckerTerms> {
-  const byMatrices = {
-    ...R,
-    start: () => broadStart(R),
-    inner: innerProduct,
-    matrixOf: (V: Stack) => V.clone(),
+  const byMatrices: Bidiagonalizable = {
+    groups: R.groups,
+    start: () => tidy(() => normalized(broadStart(R)).unit),
+    forward: R.forward,
+    adjoint: (U, basis) => unitOf(R.adjoint(U), basis),
+    unitSum: (vectors) => tidy(() => normalized(vectors.reduce((sum, V) => add(sum, V))).unit),
+    matrixOf: (V) => V.clone(),
   };
   return lanczosPairs(byMatrices, count, rule, linalg);
 }
@@ -105,7 +118,7 @@ export async function lanczosPairs(
   { tolerance, maxIterations }: StoppingRule,
   linalg: LinearAlgebra,
 ): Promise<KroneckerTerms> {
-  let start: Stack = tidy(() => unitOf(R.start(), [], R.inner).unit);
+  let start = R.start();
   let iterations = 0, best = Infinity, stalled = 0;
   for (;;) {
     const cycle = bidiagonalize(R, start);
@@ -124,7 +137,7 @@ export async function lanczosPairs(
       dispose([pairs.U, pairs.V]);
       return { terms, iterations };
     }
-    start = tidy(() => unitOf(pairs.V.reduce((sum, V) => add(sum, V)), [], R.inner).unit);
+    start = R.unitSum(pairs.V);
     dispose([pairs.U, pairs.V]);
   }
 }
@@ -133,37 +146,34 @@ export async function lanczosPairs(
 function bidiagonalize(R: Bidiagonalizable, start: Stack): Cycle {
   const p: Stack[] = [], q: Stack[] = [start], alpha: Tensor1D[] = [], beta: Tensor1D[] = [];
   for (let j = 0; j < STEPS; j++) {
-    const left = tidy(() => unitOf(R.forward(q[j]), p, innerProduct));
+    const left = tidy(() => unitOf(R.forward(q[j]), p));
     p.push(left.unit);
     alpha.push(left.norm);
-    const right = tidy(() => unitOf(R.adjoint(p[j]), q, R.inner));
+    const right = tidy(() => R.adjoint(p[j], q));
     q.push(right.unit);
     beta.push(right.norm);
   }
-  const { unit, norm: beyond } = tidy(() => unitOf(R.forward(q[STEPS]), p, innerProduct));
+  const { unit, norm: beyond } = tidy(() => unitOf(R.forward(q[STEPS]), p));
   unit.dispose();
   return { p, q, alpha: [...alpha, beyond], beta };
 }
 
 /**
- * What is left of `x` once it is orthogonal to a basis, which takes the recurrence's `β p` and `α q` with it: `x/‖x‖` and `‖x‖`.
- * Twice, for float32; zero where rounding alone is left.
+ * What is left of `x` once it is orthogonal to a basis, which takes the recurrence's `β p` and `α q` with it. Twice, for float32;
+ * zero where rounding alone is left.
  */
-function unitOf(
-  x: Stack,
-  basis: readonly Stack[],
-  inner: Bidiagonalizable["inner"],
-): { unit: Stack; norm: Tensor1D } {
-  const length = (of: Stack): Tensor1D => sqrt(relu(inner(of, of)));
-  const whole = length(x);
+function unitOf(x: Stack, basis: readonly Stack[]): Unit {
+  const whole = frobeniusNorm(x);
   for (let round = 0; round < 2; round++) {
-    for (const unit of basis) x = sub(x, scaleEach(unit, inner(unit, x)));
+    for (const unit of basis) x = sub(x, scaleEach(unit, innerProduct(unit, x)));
   }
-  const rest = length(x);
-  const isLeft = greater(rest, mul(whole, NOISE));
-  const norm = where(isLeft, rest, zerosLike(rest));
-  const reciprocal = where(isLeft, div<Tensor1D>(1, rest), zerosLike(rest));
-  return { unit: scaleEach(x, reciprocal), norm };
+  const norm = beyondNoise(frobeniusNorm(x), whole);
+  return { unit: scaleEach(x, reciprocal(norm)), norm };
+}
+
+/** A length, or zero where it is what rounding leaves of the whole. */
+export function beyondNoise(rest: Tensor1D, whole: Tensor1D): Tensor1D {
+  return where(greater(rest, mul(whole, NOISE)), rest, zerosLike(rest));
 }
 
 /** The leading pairs of each block, and the largest relative residual `α_{K+1} |last of v| / σ`. */

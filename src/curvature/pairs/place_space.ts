@@ -38,7 +38,14 @@ import {
   tidy,
   tile,
 } from "@tensorflow/tfjs-core";
-import { gram, innerProduct, scaleEach, type Stack, symmetricProduct } from "@/linalg/mod.ts";
+import {
+  gram,
+  innerProduct,
+  scaleEach,
+  type Stack,
+  symmetricProduct,
+  symmetrize,
+} from "@/linalg/mod.ts";
 import { gramStrips } from "./place_gram.ts";
 
 /** The rows of a batch, and how they are weighted. */
@@ -129,7 +136,9 @@ export class PlaceSpace {
     return tidy(() => {
       const images = matMul(this.byPair(matMul(g, U)), this.byPair(g), false, true);
       const summed = k === 1 ? images : sum(reshape(images, [b, k, n * T * T]), 1);
-      const Y = mul(this.flat(summed), this.batchWeight);
+      // an antisymmetric part, which rounding leaves, would make lengths negative
+      const symmetric = symmetrize(reshape(summed, [b * n, T, T]));
+      const Y = mul(this.flat(symmetric), this.batchWeight);
       const ofPast = (past?.terms ?? []).map(({ G }, r) =>
         reshape(mul(innerProduct(G, U), r < past!.count ? past!.rho : 0), [b, 1, 1])
       );

@@ -9,7 +9,6 @@
  */
 import {
   dispose,
-  div,
   greater,
   max,
   neg,
@@ -20,9 +19,16 @@ import {
   type Tensor1D,
   tidy,
   where,
-  zerosLike,
 } from "@tensorflow/tfjs-core";
-import { frobeniusNorm, type LinearAlgebra, scaleEach, type Stack, trace } from "@/linalg/mod.ts";
+import {
+  frobeniusNorm,
+  largestEntry,
+  type LinearAlgebra,
+  reciprocal,
+  scaleEach,
+  type Stack,
+  trace,
+} from "@/linalg/mod.ts";
 import type { PlacedTerm, PlaceSpace } from "./place_space.ts";
 import { identityStart, mixedStart, normalized, scaledTerm, stoppingBy } from "./power_svd.ts";
 import type { LeadingTerm, StoppingRule } from "./term.ts";
@@ -50,7 +56,8 @@ export async function powerInPlaces(
   while (iterations < rule.maxIterations) {
     iterations++;
     const round = tidy(() => {
-      const { unit } = normalized(space.forward(space.adjoint(U)));
+      const x = space.adjoint(U); // R Rᵀ U is of σ², which float32 may not hold
+      const { unit } = normalized(space.forward(scaleEach(x, reciprocal(largestEntry(x)))));
       return { U: unit, change: max(frobeniusNorm(sub(unit, U))) as Scalar };
     });
     dispose(U);
@@ -63,9 +70,7 @@ export async function powerInPlaces(
     const oriented = scaleEach(U, signOf(trace(U)));
     const x = space.adjoint(oriented);
     const { unit: V, norm: sigma } = normalized(space.matrixOf(x));
-    const root = sqrt(sigma); // A = √σ V = RᵀU/√σ
-    const reciprocal = where(greater(root, 0), div<Tensor1D>(1, root), zerosLike(root));
-    return { V, sigma, oriented, x: scaleEach(x, reciprocal) };
+    return { V, sigma, oriented, x: scaleEach(x, reciprocal(sqrt(sigma))) }; // A = √σ V = RᵀU/√σ
   });
   const term = scaledTerm(oriented, V, sigma);
   dispose([U, V, oriented]);

@@ -29,12 +29,12 @@ import {
   tidy,
   tile,
   where,
-  zerosLike,
 } from "@tensorflow/tfjs-core";
 import {
   frobeniusNorm,
   innerProduct,
   type LinearAlgebra,
+  reciprocal,
   scaleEach,
   type Stack,
   symmetrize,
@@ -173,8 +173,6 @@ export function scaledTerm(U: Stack, V: Stack, sigma: Tensor1D): KroneckerTerm {
 
 /** `M/‖M‖` and `‖M‖ [b]`; a zero matrix stays zero. */
 export function normalized(M: Stack): { unit: Stack; norm: Tensor1D } {
-  const LEAST = 1e-38;
   const norm = frobeniusNorm(M);
-  const reciprocal = where(greater(norm, LEAST), div<Tensor1D>(1, norm), zerosLike(norm));
-  return { unit: scaleEach(M, reciprocal), norm };
+  return { unit: scaleEach(M, reciprocal(norm)), norm };
 }
