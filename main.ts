@@ -34,7 +34,12 @@ async function serve(config: Config): Promise<void> {
   const shutdown = watchForShutdown(config.isUnderNpx);
   const keys = config.keys === null ? undefined : await watchKeys(config.keys);
   const codec = new Codec();
-  const store = await startStore(config.data, config.log);
+  const store = await startStore(config.data, config.log).catch((error) => {
+    const why = error instanceof Deno.errors.NotCapable
+      ? `${config.data} is no folder that a server may have`
+      : error.message;
+    throw new Error(`CURVD_DATA: ${why}`, { cause: error });
+  });
   const compute = await startCompute(config, { store });
   const app = createApp({
     ...config,

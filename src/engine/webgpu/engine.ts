@@ -165,7 +165,10 @@ export class WebGpuEngine implements Engine {
     return this.backend.makeTensorInfo(shape, "float32", values);
   }
 
-  /** Overwrites part of a tensor on the device with host values, from element `start`. */
+  /**
+   * Overwrites part of a tensor on the device with host values, from element `start`. Of a tensor that was made of host values
+   * {@linkcode read} would answer those.
+   */
   write(tensor: Tensor, values: Float32Array<ArrayBuffer>, start = 0): void {
     if (values.length === 0) return; // Deno 2.9.6 panics on an empty write
     const buffer = this.backend.bufferOf(tensor);

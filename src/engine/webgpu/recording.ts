@@ -136,6 +136,7 @@ export class Recording {
     private readonly handOver: () => void,
   ) {}
 
+  /** @throws CurvdError `too-large-to-fit` for more workgroups along an axis than the device takes. */
   dispatch(kernel: Kernel, dispatch: Dispatch): void {
     const { buffers, workgroups } = dispatch;
     if (buffers.length !== kernel.bindings.length) {
