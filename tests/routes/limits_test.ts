@@ -129,7 +129,7 @@ Deno.test("headers without end are cut off at 16 KiB with 431", () =>
     const { socket, closed } = open(url);
     socket.write("GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n");
     let sent = 0;
-    while (!socket.destroyed && sent < 2 ** 20) {
+    while (!socket.destroyed && !socket.writableEnded && sent < 2 ** 20) {
       socket.write("A: b\r\n".repeat(100), () => {});
       sent += 600;
       await pause(0);
