@@ -40,7 +40,7 @@ import { identityStart, mixedStart, normalized, type Rearranged, scaledTerm } fr
 import { smallSvd } from "./small_svd.ts";
 import type { KroneckerTerms, StoppingRule } from "./term.ts";
 
-/** Steps between restarts. */
+/** Steps between restarts, where so many are allowed. */
 export const STEPS = 10;
 
 /** What is left of a vector, relative to it, once it is orthogonal to all before it, that is rounding alone. */
@@ -119,15 +119,16 @@ export async function lanczosPairs(
   linalg: LinearAlgebra,
 ): Promise<KroneckerTerms> {
   let start = R.start();
-  let iterations = 0, best = Infinity, stalled = 0;
+  const steps = Math.max(count, Math.min(STEPS, maxIterations - 1));
+  let iterations = 1, best = Infinity, stalled = 0;
   for (;;) {
-    const cycle = bidiagonalize(R, start);
-    iterations += STEPS;
+    const cycle = bidiagonalize(R, start, steps);
+    iterations += steps;
     const { pairs, residual } = await leadingPairs(cycle, count, R.groups, linalg);
     dispose([cycle.p, cycle.q, cycle.alpha, cycle.beta] as Tensor[][]);
     stalled = residual < best / 2 ? 0 : stalled + 1;
     best = Math.min(best, residual);
-    if (residual <= tolerance || stalled > 1 || iterations + STEPS > maxIterations) {
+    if (residual <= tolerance || stalled > 1 || iterations + steps > maxIterations) {
       const terms = pairs.sigma.map((sigma, i) => {
         const V = R.matrixOf(pairs.V[i]);
         const term = scaledTerm(pairs.U[i], V, tensor1d(sigma));
@@ -142,10 +143,10 @@ export async function lanczosPairs(
   }
 }
 
-/** One cycle of {@linkcode STEPS} steps; takes over the start. */
-function bidiagonalize(R: Bidiagonalizable, start: Stack): Cycle {
+/** One cycle; takes over the start. */
+function bidiagonalize(R: Bidiagonalizable, start: Stack, steps: number): Cycle {
   const p: Stack[] = [], q: Stack[] = [start], alpha: Tensor1D[] = [], beta: Tensor1D[] = [];
-  for (let j = 0; j < STEPS; j++) {
+  for (let j = 0; j < steps; j++) {
     const left = tidy(() => unitOf(R.forward(q[j]), p));
     p.push(left.unit);
     alpha.push(left.norm);
@@ -153,7 +154,7 @@ function bidiagonalize(R: Bidiagonalizable, start: Stack): Cycle {
     q.push(right.unit);
     beta.push(right.norm);
   }
-  const { unit, norm: beyond } = tidy(() => unitOf(R.forward(q[STEPS]), p));
+  const { unit, norm: beyond } = tidy(() => unitOf(R.forward(q[steps]), p));
   unit.dispose();
   return { p, q, alpha: [...alpha, beyond], beta };
 }
@@ -187,9 +188,10 @@ async function leadingPairs(
   const numbers = await linalg.numbers(scalars);
   dispose(scalars);
   const at = (i: number, block: number) => numbers[i * groups + block];
+  const steps = p.length;
   const svds = Array.from({ length: groups }, (_, block) => {
     const B = p.map((_, j) =>
-      q.map((_, i) => i === j ? at(j, block) : i === j + 1 ? at(STEPS + 1 + j, block) : 0)
+      q.map((_, i) => i === j ? at(j, block) : i === j + 1 ? at(steps + 1 + j, block) : 0)
     );
     return smallSvd(B);
   });
@@ -197,7 +199,7 @@ async function leadingPairs(
   const residual = Math.max(
     ...svds.flatMap(({ values, right }, block) =>
       leading.map((i) =>
-        values[0] > 0 ? at(STEPS, block) * Math.abs(right[i][STEPS]) / values[0] : 0
+        values[0] > 0 ? at(steps, block) * Math.abs(right[i][steps]) / values[0] : 0
       )
     ),
   );

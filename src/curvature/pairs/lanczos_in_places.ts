@@ -84,14 +84,8 @@ function ofPlaces(space: PlaceSpace): Bidiagonalizable {
     });
   return {
     groups: b,
-    // of an image of R: what R takes to nothing would stay in the coordinates as noise
     start: () =>
-      tidy(() => {
-        const { unit: U } = normalized(broadStart({ dIn: dOut, groups: b }));
-        const x = space.adjoint(U);
-        const image = space.forward(scaleEach(x, reciprocal(largestEntry(x))));
-        return adjoint(normalized(image).unit, []).unit;
-      }),
+      tidy(() => adjoint(normalized(broadStart({ dIn: dOut, groups: b })).unit, []).unit),
     forward: (v) => tidy(() => space.image(row(v, 1))),
     adjoint,
     unitSum: (vectors) =>
