@@ -27,6 +27,8 @@ Deno.test("jsonFault() finds a character that cannot be", () => {
       ["{'a': 1}", 1],
       ['{"a": 1} x', 9],
       ['["\\x"]', 1],
+      ['["a\nb"]', 1],
+      ['["λ\u{1f600}\x7f", 1 2]', 11],
       ["[1,]", 3],
       ["", 0],
     ] as const
