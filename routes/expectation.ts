@@ -7,13 +7,13 @@
  * @module
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
-import { unreadableBody } from "./protocol_errors.ts";
+import { refusal } from "./protocol_errors.ts";
 
 /** Answers requests that wait for a word as others, and says it when their body is read. */
 export function heedExpectations(server: Server, answer: RequestListener): void {
-  server.on("checkExpectation", ({ headers: { expect } }, outgoing: ServerResponse) => {
+  server.on("checkExpectation", (_: IncomingMessage, outgoing: ServerResponse) => {
     outgoing.writeHead(417, { "content-type": "application/problem+json", connection: "close" });
-    outgoing.end(unreadableBody(417, `Expect takes 100-continue, not ${JSON.stringify(expect)}`));
+    outgoing.end(refusal(417, "Expect takes 100-continue alone"));
   });
   server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     // without its body the next request would not be told from it

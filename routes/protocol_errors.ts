@@ -21,8 +21,8 @@ export interface ProtocolLimits {
   readonly headerBytes: number;
 }
 
-/** A problem document, and a line of the log: no request, no number. */
-export function unreadableBody(status: number, detail: string): string {
+/** Notes a refusal in the log, as there is no request to have a line, and puts it into a problem document. */
+export function refusal(status: number, detail: string): string {
   log.info("refused what is no request", { status, detail });
   return JSON.stringify({ type: "about:blank", title: REASONS[status], status, detail });
 }
@@ -30,7 +30,7 @@ export function unreadableBody(status: number, detail: string): string {
 /** Answers a request whose target or Host makes no URL. */
 export function answerUnreadable(): Response {
   const detail = "Its target and its Host header, of which it must have one, make no URL";
-  return new Response(unreadableBody(400, detail), {
+  return new Response(refusal(400, detail), {
     status: 400,
     headers: { "content-type": "application/problem+json", "connection": "close" },
   });
@@ -48,7 +48,7 @@ export function clientErrors({ headersMs, headerBytes }: ProtocolLimits) {
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
       ? [408, `The request did not come in time: its headers may take ${headersMs / 1000} s`]
       : [400, `The request could not be read as HTTP: ${error.message}`];
-    const body = unreadableBody(status, detail);
+    const body = refusal(status, detail);
     socket.end(
       `HTTP/1.1 ${status} ${REASONS[status]}\r\nConnection: close\r\n` +
         `Content-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
